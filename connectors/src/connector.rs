@@ -1,0 +1,199 @@
+//! The `Connector` trait family. A capability is the presence of an implementation, so it cannot drift from a flag.
+//!
+//! Connectors neither sleep nor retry: every failure comes back as a [`ProviderError`] with its remedy, and the engine
+//! owns time, retries, budgets and refreshes.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use syncline_core::{
+    budget::BudgetFacts,
+    ids::{ExternalId, ObjectName},
+    remote::{CursorFacts, Key, ObjectSchema, Page, PageRequest, ProviderError, RemoteObject, Window, WriteRequest, WriteResult},
+    time::Millis,
+};
+
+/// One provider, configured for one integration. Cheap to share; holds no connection's secrets.
+#[async_trait]
+pub trait Connector: Send + Sync + std::fmt::Debug {
+    /// The provider's name, such as `salesforce`.
+    fn provider(&self) -> &'static str;
+
+    /// Reads objects.
+    fn reader(&self) -> &dyn Reader;
+
+    /// Writes objects, where the provider lets us.
+    fn writer(&self) -> Option<&dyn Writer>;
+
+    /// Receives webhooks, where the provider pushes.
+    fn webhooks(&self) -> Option<&dyn WebhookReceiver>;
+
+    /// Creates fields, such as the unique key field, where the provider lets us.
+    fn fields(&self) -> Option<&dyn FieldCreator>;
+
+    /// Exchanges a refresh token for new credentials, where the provider issues such tokens.
+    fn refresher(&self) -> Option<&dyn Refresher>;
+
+    /// The provider's rate limits.
+    fn budgets(&self) -> Vec<BudgetFacts>;
+}
+
+/// What a connection is authorised with. Never logged: `Debug` shows no secret.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Credentials {
+    /// The bearer token of API calls.
+    pub access_token: String,
+    /// The refresh token, where there is one.
+    pub refresh_token: Option<String>,
+    /// When the access token expires, where the provider says.
+    pub expires_at: Option<Millis>,
+    /// The host that data calls go to, where the token response names it (Salesforce's `instance_url`).
+    pub base_url: Option<String>,
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Credentials").field("expires_at", &self.expires_at).field("base_url", &self.base_url).finish_non_exhaustive()
+    }
+}
+
+/// Reads objects of a connection.
+#[async_trait]
+pub trait Reader: Send + Sync {
+    /// How the provider's modification clock is to be read for `object`.
+    fn cursor(&self, object: &ObjectName) -> CursorFacts;
+
+    /// The most ids that one [`Reader::by_id`] call takes.
+    fn by_id_max(&self) -> usize;
+
+    /// One page of a list (no window) or of an incremental read (a window).
+    async fn page(&self, credentials: &Credentials, request: &PageRequest) -> Result<Page, ProviderError>;
+
+    /// The objects with these ids, with their fields' history where `history` is set and the provider keeps one.
+    /// An id that no longer exists comes back as a deleted object; one that was merged comes back as its survivor.
+    async fn by_id(
+        &self,
+        credentials: &Credentials,
+        object: &ObjectName,
+        ids: &[ExternalId],
+        fields: &[String],
+        history: bool,
+    ) -> Result<Vec<RemoteObject>, ProviderError>;
+
+    /// Ids of objects deleted inside the window, and how far the answer is complete. `None` where the provider shows
+    /// deletes in [`Reader::page`] with `deleted` set instead.
+    async fn deleted(
+        &self,
+        credentials: &Credentials,
+        object: &ObjectName,
+        window: Window,
+    ) -> Result<Option<Deleted>, ProviderError>;
+
+    /// Live objects whose fields have these values in the provider's own spelling (all of them), for linking before a create.
+    async fn find(
+        &self,
+        credentials: &Credentials,
+        object: &ObjectName,
+        values: &[Key],
+        fields: &[String],
+    ) -> Result<Vec<RemoteObject>, ProviderError>;
+
+    /// The object's fields.
+    async fn describe(&self, credentials: &Credentials, object: &ObjectName) -> Result<ObjectSchema, ProviderError>;
+
+    /// The provider's present time, from the cheapest authorised call; also proves that the credentials work.
+    async fn probe(&self, credentials: &Credentials) -> Result<Probe, ProviderError>;
+}
+
+/// Deletes inside a window.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Deleted {
+    /// The ids.
+    pub ids: Vec<ExternalId>,
+    /// The answer is complete up to here: the next window begins here.
+    pub covered_until: Millis,
+}
+
+/// The answer to a probe.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Probe {
+    /// The provider's clock.
+    pub now: Millis,
+    /// Who we are there, in the provider's words (organisation, portal, user), for people.
+    pub account: String,
+}
+
+/// Writes objects of a connection.
+#[async_trait]
+pub trait Writer: Send + Sync {
+    /// The most requests that one [`Writer::write`] call takes.
+    fn batch_max(&self) -> usize;
+
+    /// Whether an update is refused by the provider when somebody wrote after `expected` (within the stamp's precision).
+    fn conditional(&self) -> bool;
+
+    /// Writes each row and says how each ended, in any order, exactly one result a row. A failure of the whole call is
+    /// reported on every row, as [`syncline_core::remote::WriteOutcome::NotApplied`] only where it certainly had no effect.
+    async fn write(&self, credentials: &Credentials, requests: &[WriteRequest], fields: &[String]) -> Vec<WriteResult>;
+}
+
+/// Creates fields at the provider.
+#[async_trait]
+pub trait FieldCreator: Send + Sync {
+    /// Creates a text field with unique values, fit to hold our record id.
+    async fn create_key_field(&self, credentials: &Credentials, object: &ObjectName, name: &str) -> Result<(), ProviderError>;
+}
+
+/// Exchanges refresh tokens.
+#[async_trait]
+pub trait Refresher: Send + Sync {
+    /// New credentials. The caller stores them before it uses them, and allows one refresh at a time per connection.
+    async fn refresh(&self, credentials: &Credentials, now: Millis) -> Result<Credentials, ProviderError>;
+}
+
+/// Receives a provider's webhooks. Values in them are never used: each event only says "look".
+pub trait WebhookReceiver: Send + Sync {
+    /// Verifies the raw request in constant time, fails closed, and splits it into hints.
+    fn receive(&self, delivery: &WebhookDelivery<'_>) -> Result<Vec<Hint>, WebhookRefused>;
+}
+
+/// A webhook request as it came in.
+#[derive(Clone, Debug)]
+pub struct WebhookDelivery<'a> {
+    /// The HTTP method.
+    pub method: &'a str,
+    /// The public URL as the provider called it.
+    pub url: &'a str,
+    /// The headers, names in lower case.
+    pub headers: &'a BTreeMap<String, String>,
+    /// The raw body.
+    pub body: &'a [u8],
+    /// This service's time, for the replay window.
+    pub now: Millis,
+}
+
+/// "Something happened to this object": the reason for a look.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hint {
+    /// The provider's object name.
+    pub object: ObjectName,
+    /// The object.
+    pub id: ExternalId,
+    /// What makes two deliveries of one event the same.
+    pub dedupe: String,
+}
+
+/// Why a webhook was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WebhookRefused {
+    /// The signature is missing or wrong.
+    #[error("the webhook's signature is missing or wrong: check that the integration's client secret and the public URL are the provider's")]
+    Signature,
+    /// The signed time lies outside the replay window.
+    #[error("the webhook was signed more than five minutes ago: check this machine's clock; a replay is refused")]
+    Stale,
+    /// The body is not what the provider sends.
+    #[error("the webhook's body is not a list of events")]
+    Body,
+}

@@ -1,0 +1,33 @@
+//! The pure heart of Syncline: no clock, no randomness, no IO. Everything that changes a record goes through
+//! [`reconcile`], a function of the record's state, one input and the time that the caller passes in.
+//!
+//! # Layout
+//!
+//! * [`ids`], [`time`], [`value`]: the words everything else is written in.
+//! * [`model`], [`mapping`], [`policies`], [`plan`]: what a team declares.
+//! * [`document`], [`journal`], [`replica`], [`conflict`], [`record`]: what is kept of a record.
+//! * [`reconcile`]: state and one input in, an outcome out.
+//! * [`matching`]: which record a newly seen object is.
+//! * [`remote`]: the data that connectors speak.
+//! * [`read`], [`outbox`], [`budget`]: backfill and incremental reads, deliveries and rate limits as state machines.
+//! * [`live`]: the messages of the live feed.
+
+pub mod budget;
+pub mod conflict;
+pub mod document;
+pub mod ids;
+pub mod journal;
+pub mod live;
+pub mod mapping;
+pub mod matching;
+pub mod model;
+pub mod outbox;
+pub mod plan;
+pub mod policies;
+pub mod read;
+pub mod reconcile;
+pub mod record;
+pub mod remote;
+pub mod replica;
+pub mod time;
+pub mod value;

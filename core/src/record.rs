@@ -1,0 +1,36 @@
+//! A record: its document, its journal and its replicas, as the store keeps them and as `reconcile` changes them.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    document::Document,
+    ids::{ConnectionId, ModelName, RecordId, TenantId},
+    journal::ChangeEntry,
+    replica::Replica,
+    time::Millis,
+};
+
+/// Everything known of one record.
+#[derive(Clone, Debug)]
+pub struct RecordState {
+    /// Whose record it is.
+    pub tenant: TenantId,
+    /// Which record.
+    pub id: RecordId,
+    /// Its model.
+    pub model: ModelName,
+    /// Counts every commit of this record, replicas included; a commit names the revision it was computed from.
+    pub revision: u64,
+    /// Counts the changes of the document that users see.
+    pub version: u64,
+    /// The Automerge document.
+    pub document: Document,
+    /// The journal since the document's epoch began, oldest first.
+    pub journal: Vec<ChangeEntry>,
+    /// The copies by connection.
+    pub replicas: BTreeMap<ConnectionId, Replica>,
+    /// When the record was first committed.
+    pub first_seen_at: Millis,
+    /// When the document last changed.
+    pub last_modified_at: Millis,
+}

@@ -1,0 +1,246 @@
+//! Replicas: a record's copy in one connection, and everything known about it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    ids::{ExternalId, FieldName, ObjectName, RecordId},
+    journal::Heads,
+    outbox::Delivery,
+    remote::RemoteVersion,
+    time::{Clock, Millis, Tick},
+    value::{Fields, Value},
+};
+
+/// A record's copy in one connection.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Replica {
+    /// The provider's object name.
+    pub object: ObjectName,
+    /// Whether and to which object it is linked.
+    pub link: Link,
+    /// The canonical values of the mapped fields as last seen from, or accepted by, that system.
+    pub baseline: Fields,
+    /// The heads that the system reflects, by field.
+    pub reflected: Reflected,
+    /// The version last seen.
+    pub version: Option<RemoteVersion>,
+    /// When the last reading that counted was begun.
+    pub looked: Tick,
+    /// When the last adoption or closed intent was committed: a reading begun before this counts only with a strictly newer fine version.
+    pub settled: Tick,
+    /// What the system made of values that we sent.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub stored: BTreeMap<FieldName, StoredForm>,
+    /// The write that is under way, or whose end nobody knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intent: Option<Intent>,
+    /// Observations that arrived while the intent was open, oldest first; at most [`Replica::HELD_MAX`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub held: Vec<Observation>,
+    /// Values of sent fields that an observation showed while the intent was open and that the next reading must account for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub suspects: Vec<Suspect>,
+    /// Fields that are not sent until a person looks.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parked: BTreeMap<FieldName, Parked>,
+    /// Our own recent writes by field, newest last, for flap detection; at most [`Replica::WRITES_MAX`] a field.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub writes: BTreeMap<FieldName, Vec<Value>>,
+    /// The duty to bring this replica up to date.
+    pub delivery: Delivery,
+}
+
+impl Replica {
+    /// How many observations are held while an intent is open; beyond it the oldest gives way, its values kept as suspects.
+    pub const HELD_MAX: usize = 16;
+    /// How many of our own writes of one field are remembered.
+    pub const WRITES_MAX: usize = 4;
+    /// How many suspects are kept; beyond it the oldest becomes an uncertain conflict at once.
+    pub const SUSPECTS_MAX: usize = 64;
+}
+
+/// Whether a replica is linked to an object.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "state")]
+pub enum Link {
+    /// No object is known; one is to be created or found.
+    Unlinked,
+    /// Linked to this object.
+    Linked {
+        /// The object.
+        id: ExternalId,
+    },
+    /// The object was deleted there.
+    Gone {
+        /// The object that was.
+        id: ExternalId,
+    },
+    /// A person or the delete rule cut the link; the object lives on by itself.
+    Detached {
+        /// The object that was linked.
+        id: ExternalId,
+    },
+}
+
+impl Link {
+    /// The object that the replica is linked to now.
+    pub fn linked(&self) -> Option<&ExternalId> {
+        match self {
+            Self::Linked { id } => Some(id),
+            _ => None,
+        }
+    }
+
+    /// The object that the replica is or was linked to.
+    pub fn external_id(&self) -> Option<&ExternalId> {
+        match self {
+            Self::Unlinked => None,
+            Self::Linked { id } | Self::Gone { id } | Self::Detached { id } => Some(id),
+        }
+    }
+}
+
+/// The heads that a system reflects: one set for all fields, with exceptions. Kept per field, because a system that
+/// has taken one field of a merge has not thereby seen the others.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reflected {
+    /// The heads of every field without an exception; empty means "has seen nothing".
+    pub common: Heads,
+    /// Fields with heads of their own.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub fields: BTreeMap<FieldName, Heads>,
+}
+
+impl Reflected {
+    /// The heads that the system reflects for `field`.
+    pub fn of(&self, field: &FieldName) -> &Heads {
+        self.fields.get(field).unwrap_or(&self.common)
+    }
+
+    /// Moves one field.
+    pub fn set(&mut self, field: &FieldName, heads: Heads) {
+        if heads == self.common {
+            self.fields.remove(field);
+        } else {
+            self.fields.insert(field.clone(), heads);
+        }
+    }
+}
+
+/// A value that the provider stored in another form than it was sent; alive while the baseline holds `stored`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredForm {
+    /// What was sent, canonical.
+    pub sent: Value,
+    /// What the provider made of it, canonical.
+    pub stored: Value,
+}
+
+/// A write, written down before it is sent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Intent {
+    /// The tick at which it was opened; its name among the replica's intents.
+    pub id: Tick,
+    /// What the write does.
+    pub verb: IntentVerb,
+    /// The canonical values sent.
+    pub fields: Fields,
+    /// The document's heads when the patch was computed.
+    pub heads: Heads,
+    /// The version that the patch was computed against.
+    pub expected: Option<RemoteVersion>,
+    /// When it was opened.
+    pub opened: Millis,
+    /// Whether the answer was lost: then only a reading can close it.
+    pub uncertain: bool,
+}
+
+/// What an intent does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IntentVerb {
+    /// Creates the object, or finds the one created before.
+    Create,
+    /// Updates the linked object.
+    Update,
+    /// Deletes the linked object.
+    Delete,
+}
+
+/// A reading of one object through the mapping: canonical values, as this system shows them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Observation {
+    /// The object's id (the survivor's where objects were merged).
+    pub id: ExternalId,
+    /// Other ids that resolve to it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aliases: Vec<ExternalId>,
+    /// Whether the object is deleted there.
+    pub deleted: bool,
+    /// The canonical values of the mapped fields that the reading showed.
+    pub fields: Fields,
+    /// Clocks of single fields, where the provider keeps a history of fields.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub clocks: BTreeMap<FieldName, Clock>,
+    /// Past values by other principals, newest first per field, where the provider keeps a history.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub past: BTreeMap<FieldName, Vec<Past>>,
+    /// The object's version.
+    pub version: Option<RemoteVersion>,
+    /// How the reading was made.
+    pub source: Source,
+    /// When the reading was begun.
+    pub begun: Tick,
+    /// The record that the object's unique key field names, where it names one of ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<RecordId>,
+}
+
+/// A past value of a field in the provider's own history.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Past {
+    /// The canonical value.
+    pub value: Value,
+    /// When it was written, by the provider's clock.
+    pub at: Millis,
+    /// Whether our own principal wrote it.
+    pub by_us: bool,
+}
+
+/// How a reading was made; it decides how much the reading is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// A read by id: consistent.
+    ById,
+    /// A row of a list, search or query: may come from an index that lags.
+    List,
+    /// The answer to our own write.
+    Answer,
+}
+
+/// A value seen while an intent was open, to be accounted for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Suspect {
+    /// The field.
+    pub field: FieldName,
+    /// The value seen.
+    pub value: Value,
+    /// The clock it would have had.
+    pub clock: Clock,
+    /// The heads at which it would be made: those reflected before the intent.
+    pub heads: Heads,
+}
+
+/// Why a field is not sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parked {
+    /// What happened, in words.
+    pub reason: String,
+    /// The value that could not be sent; the field is tried again by itself when the value changes.
+    pub value: Value,
+    /// When.
+    pub at: Millis,
+}

@@ -1,0 +1,136 @@
+//! What HTTP handlers ask of the engine. The engine alone changes records; handlers read the store and send commands.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use syncline_core::ids::{ConnectionId, ModelName, RecordId, TenantId};
+use serde::{Deserialize, Serialize};
+
+/// The commands, all scoped to a tenant.
+#[async_trait]
+pub trait Commands: Send + Sync {
+    /// Creates a record. `nonce` makes a repeated call (the `Idempotency-Key` header) return the same record.
+    async fn create(&self, who: &Principal, model: &ModelName, fields: JsonFields, nonce: &str) -> Result<RecordId, CommandError>;
+
+    /// Sets the named fields (JSON null clears one) or, with `restore`, brings back a deleted record as well.
+    async fn edit(&self, who: &Principal, model: &ModelName, id: RecordId, edit: Edit) -> Result<(), CommandError>;
+
+    /// Deletes a record; a deleted record stays readable by id.
+    async fn delete(&self, who: &Principal, model: &ModelName, id: RecordId, if_version: Option<u64>) -> Result<(), CommandError>;
+
+    /// Overturns or confirms a conflict: the chosen value becomes the field's value by an ordinary edit of `who`.
+    async fn resolve(&self, who: &Principal, conflict: i64, choice: Choice) -> Result<(), CommandError>;
+
+    /// Starts, pauses or resets work of a sync.
+    async fn steer(&self, tenant: &TenantId, sync: &str, connection: Option<&ConnectionId>, verb: Steering) -> Result<(), CommandError>;
+
+    /// Tries a parked delivery again.
+    async fn replay_delivery(&self, tenant: &TenantId, record: RecordId, connection: &ConnectionId) -> Result<(), CommandError>;
+
+    /// Processes a quarantined row again.
+    async fn replay_quarantined(&self, tenant: &TenantId, id: i64) -> Result<(), CommandError>;
+
+    /// Takes in a webhook: verifies it, stores its hints durably and returns; processing comes later.
+    async fn webhook(&self, connection: &ConnectionId, request: IncomingWebhook) -> Result<usize, CommandError>;
+}
+
+/// Who acts: a principal inside a tenant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Principal {
+    /// The tenant whose data may be reached.
+    pub tenant: TenantId,
+    /// The name shown as the origin of changes, such as the API key's name.
+    pub name: String,
+}
+
+/// Plain JSON fields, as the API takes them.
+pub type JsonFields = BTreeMap<String, serde_json::Value>;
+
+/// An edit of a record.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Edit {
+    /// The fields to set.
+    pub fields: JsonFields,
+    /// Only if the record still has this version.
+    pub if_version: Option<u64>,
+    /// Also bring the record back if it is deleted.
+    pub restore: bool,
+}
+
+/// Which value of a conflict is to stand.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Choice {
+    /// The value that won stays; the conflict is closed.
+    Winner,
+    /// The value that lost is made the field's value.
+    Loser,
+    /// Another value.
+    Value(serde_json::Value),
+}
+
+/// What to do with a sync.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Steering {
+    /// Stop reading and writing after the current step.
+    Pause,
+    /// Go on.
+    Resume,
+    /// Read now instead of at the next interval.
+    Trigger,
+    /// Forget the checkpoint and read everything again; records and links stay.
+    Reset,
+    /// Allow the first writes of a sync whose plan waits for approval.
+    Approve,
+}
+
+/// A webhook request.
+#[derive(Clone, Debug)]
+pub struct IncomingWebhook {
+    /// The HTTP method.
+    pub method: String,
+    /// Path and query as called; the engine puts the public URL in front.
+    pub path_and_query: String,
+    /// The headers, names in lower case.
+    pub headers: BTreeMap<String, String>,
+    /// The raw body.
+    pub body: bytes::Bytes,
+}
+
+/// Why a command failed; one variant per HTTP status family.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// There is no such thing in this tenant.
+    #[error("{0}")]
+    NotFound(String),
+    /// Fields at fault, each with what is wrong and how to mend it.
+    #[error("the request has fields that cannot be taken")]
+    Invalid(Vec<FieldFault>),
+    /// The record has another version by now.
+    #[error("the record is at version {current}, not {expected}: read it again and repeat the edit")]
+    VersionMismatch {
+        /// The version asked for.
+        expected: u64,
+        /// The record's version.
+        current: u64,
+    },
+    /// The command does not fit the present state, in words.
+    #[error("{0}")]
+    Conflict(String),
+    /// The webhook was refused.
+    #[error(transparent)]
+    Webhook(#[from] syncline_connectors::connector::WebhookRefused),
+    /// The store cannot take writes now (locked, full, read-only, shutting down).
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+/// One field at fault.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FieldFault {
+    /// The field's name.
+    pub field: String,
+    /// What is wrong and how to mend it.
+    pub message: String,
+}

@@ -1,0 +1,3 @@
+//! The engine: what changes records.
+
+pub mod commands;
