@@ -1,0 +1,4 @@
+//! The server.
+
+pub mod secrets;
+pub mod store;

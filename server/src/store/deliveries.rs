@@ -1,0 +1,81 @@
+//! Deliveries: which replicas owe their system a write.
+
+use async_trait::async_trait;
+use syncline_core::{
+    ids::{ConnectionId, ExternalId, ModelName, ObjectName, RecordId},
+    outbox::Delivery,
+    time::Millis,
+};
+
+use super::StoreError;
+
+/// Reads deliveries; they change only with their replica, in a commit.
+#[async_trait]
+pub trait Deliveries {
+    /// Records whose replica in `connection` is dirty and due at `now`, the longest due first.
+    async fn due_deliveries(
+        &self,
+        connection: &ConnectionId,
+        now: Millis,
+        limit: u32,
+    ) -> Result<Vec<RecordId>, StoreError>;
+
+    /// When the next dirty replica of `connection` becomes due; in the past where one is due already.
+    async fn next_due(&self, connection: &ConnectionId) -> Result<Option<Millis>, StoreError>;
+
+    /// Dirty or parked deliveries, by connection and record, at most `limit` (clamped to 1..=1000).
+    async fn list_deliveries(&self, query: &DeliveryQuery) -> Result<Vec<DeliveryRow>, StoreError>;
+
+    /// The numbers of deliveries of one connection, or of all.
+    async fn count_deliveries(&self, connection: Option<&ConnectionId>) -> Result<DeliveryCount, StoreError>;
+}
+
+/// A delivery's state, without its data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeliveryState {
+    /// Something is to be sent.
+    Dirty,
+    /// Given up until a person looks.
+    Parked,
+}
+
+/// Which deliveries to list.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeliveryQuery {
+    /// In which state.
+    pub state: DeliveryState,
+    /// Only to this connection.
+    pub connection: Option<ConnectionId>,
+    /// Only after this place: the last row of the page before.
+    pub after: Option<(ConnectionId, RecordId)>,
+    /// The most rows.
+    pub limit: u32,
+}
+
+/// A delivery as the API shows it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeliveryRow {
+    /// The record.
+    pub record: RecordId,
+    /// Its model.
+    pub model: ModelName,
+    /// The connection.
+    pub connection: ConnectionId,
+    /// The provider's object name.
+    pub object: ObjectName,
+    /// The object, where it is known.
+    pub external_id: Option<ExternalId>,
+    /// The state.
+    pub delivery: Delivery,
+}
+
+/// Numbers of deliveries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DeliveryCount {
+    /// Replicas that agree with their record.
+    pub clean: u64,
+    /// Replicas with something to send.
+    pub dirty: u64,
+    /// Replicas that wait for a person.
+    pub parked: u64,
+}

@@ -1,0 +1,82 @@
+//! The store: where records, replicas, deliveries, the feed and everything else that must survive live.
+//!
+//! [`Store`] is what one database offers to the whole service; [`TenantStore`] is what it offers inside one tenant, and
+//! the only way to a tenant's data: there is no query without a tenant. SQLite implements both in [`sqlite`].
+//!
+//! # Layout
+//!
+//! * [`commit`]: the one transaction that changes records, with everything that must become durable together.
+//! * [`intake`]: what `reconcile` needs before it can run: finding and loading records.
+//! * [`records`], [`feed`], [`conflicts`], [`deliveries`]: what readers of the API see.
+//! * [`syncs`], [`quarantine`], [`inbox`]: the state of reading from providers.
+//! * [`connections`], [`keys`]: sealed credentials, clock offsets, hashed API keys.
+//! * [`error`]: one variant per remedy.
+
+pub mod commit;
+pub mod conflicts;
+pub mod connections;
+pub mod deliveries;
+pub mod error;
+pub mod feed;
+pub mod inbox;
+pub mod intake;
+pub mod keys;
+pub mod quarantine;
+pub mod records;
+pub mod sqlite;
+pub mod syncs;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use syncline_core::{ids::TenantId, time::Tick};
+
+pub use self::{
+    commit::{Announcement, CommitBatch, Committed, ExternalRef, RecordCommit},
+    error::{CommitError, StoreError},
+};
+
+/// One database, as the whole service sees it.
+#[async_trait]
+pub trait Store: keys::Keys + Send + Sync {
+    /// The handle to one tenant's data. Cheap: handlers make one per request.
+    fn tenant(&self, tenant: &TenantId) -> Arc<dyn TenantStore>;
+
+    /// Reserves `count` ticks and returns the first; no tick is handed out twice, also across restarts.
+    async fn reserve_ticks(&self, count: u64) -> Result<Tick, StoreError>;
+
+    /// A setting of the instance, such as the time of the last clean-up.
+    async fn setting(&self, name: &str) -> Result<Option<String>, StoreError>;
+
+    /// Stores a setting of the instance.
+    async fn put_setting(&self, name: &str, value: &str) -> Result<(), StoreError>;
+
+    /// Whether the database can be read and written right now; the readiness probe calls it.
+    async fn probe(&self) -> Result<(), StoreError>;
+
+    /// Waits for running transactions, folds the write-ahead log into the database and closes it. Later calls fail with
+    /// [`StoreError::Closed`].
+    async fn close(&self) -> Result<(), StoreError>;
+}
+
+/// One tenant's data.
+#[async_trait]
+pub trait TenantStore:
+    intake::Intake
+    + records::Records
+    + feed::Feed
+    + conflicts::Conflicts
+    + deliveries::Deliveries
+    + syncs::Syncs
+    + quarantine::Quarantine
+    + inbox::Inbox
+    + connections::Connections
+    + Send
+    + Sync
+{
+    /// Whose data this is.
+    fn tenant(&self) -> &TenantId;
+
+    /// Commits a batch: all of it, durably, or nothing.
+    async fn commit(&self, batch: CommitBatch) -> Result<Committed, CommitError>;
+}
