@@ -1,5 +1,6 @@
 //! Deliveries: the level-triggered duty to bring a replica up to date. A delivery holds no payload; when it is sent, the
-//! patch is computed then.
+//! patch is computed then. Every transition is a pure function of the state, the time and, for the back-off, a jitter that
+//! the caller draws.
 
 use serde::{Deserialize, Serialize};
 
@@ -28,4 +29,91 @@ pub enum Delivery {
         /// Since when.
         since: Millis,
     },
+}
+
+impl Delivery {
+    /// The wait after the first failure; it doubles with each further one.
+    pub const BACKOFF_MIN_MS: u64 = 1_000;
+    /// The longest wait between two attempts.
+    pub const BACKOFF_MAX_MS: u64 = 3_600_000;
+    /// After so many failures in a row the delivery is parked. With the doubling above and without jitter that is a
+    /// little more than eight hours of trying, so that a provider's outage of a working day's length passes by itself.
+    pub const ATTEMPTS_MAX: u32 = 20;
+    /// The longest failure text that is kept, in characters; providers have been seen to answer with whole web pages.
+    pub const ERROR_LEN_MAX: usize = 500;
+
+    /// What is to be sent has changed: the delivery is due now, unless it is dirty already. A back-off that is under way
+    /// goes on, because new values are no reason to press a failing provider; a parked delivery gets a new chance.
+    ///
+    /// Call this when the difference between projection and baseline changes, not on every look at the record, or a
+    /// parked delivery never stays parked.
+    pub fn mark(&mut self, now: Millis) {
+        if !matches!(self, Self::Dirty { .. }) {
+            *self = Self::Dirty { due: now, attempts: 0, error: None };
+        }
+    }
+
+    /// A person asks for another try: due now, with all attempts to spend. A clean delivery stays clean.
+    pub fn replay(&mut self, now: Millis) {
+        if *self != Self::Clean {
+            *self = Self::Dirty { due: now, attempts: 0, error: None };
+        }
+    }
+
+    /// An attempt failed in a way that may pass. `jitter`, 0 to 1000 per mille and drawn by the caller, spreads the next
+    /// attempt over the second half of the wait, so that deliveries which failed together do not return together.
+    pub fn failed(&mut self, now: Millis, error: &str, jitter: u32) {
+        let attempts = self.attempts().saturating_add(1);
+        if attempts >= Self::ATTEMPTS_MAX {
+            return self.parked(now, &format!("gave up after {attempts} attempts: {error}"));
+        }
+        let due = now.plus(i64::try_from(backoff_ms(attempts, jitter)).unwrap_or(i64::MAX));
+        *self = Self::Dirty { due, attempts, error: Some(clipped(error)) };
+    }
+
+    /// A quota is used up: wait without counting an attempt, since nothing is wrong with this delivery. Never brings the
+    /// next attempt forward.
+    pub fn wait(&mut self, now: Millis, after_ms: u64) {
+        let until = now.plus(i64::try_from(after_ms).unwrap_or(i64::MAX));
+        if let Self::Dirty { due, .. } = self {
+            *due = (*due).max(until);
+        }
+    }
+
+    /// Sending again cannot help: a person must look, or the record must change.
+    pub fn parked(&mut self, now: Millis, reason: &str) {
+        *self = Self::Parked { reason: clipped(reason), since: now };
+    }
+
+    /// The replica agrees with the record.
+    pub fn settled(&mut self) {
+        *self = Self::Clean;
+    }
+
+    /// When the next attempt may be made; `None` where nothing is to be sent.
+    pub fn due(&self) -> Option<Millis> {
+        match self {
+            Self::Dirty { due, .. } => Some(*due),
+            Self::Clean | Self::Parked { .. } => None,
+        }
+    }
+
+    /// Failed attempts since the last success.
+    pub fn attempts(&self) -> u32 {
+        match self {
+            Self::Dirty { attempts, .. } => *attempts,
+            Self::Clean | Self::Parked { .. } => 0,
+        }
+    }
+}
+
+/// The wait after `attempts` failures: between half and the whole of the doubled minimum, capped.
+fn backoff_ms(attempts: u32, jitter: u32) -> u64 {
+    let doublings = attempts.saturating_sub(1).min(32);
+    let whole = (Delivery::BACKOFF_MIN_MS << doublings).min(Delivery::BACKOFF_MAX_MS);
+    whole / 2 + whole / 2 * u64::from(jitter.min(1_000)) / 1_000
+}
+
+fn clipped(text: &str) -> String {
+    text.chars().take(Delivery::ERROR_LEN_MAX).collect()
 }

@@ -1,0 +1,211 @@
+//! Matching: which record a newly seen object is. Asked once per object, when it is first seen; from then on the
+//! external id decides.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    ids::RecordId,
+    model::Model,
+    replica::{IntentVerb, Link, Replica},
+    value::Fields,
+};
+
+/// One canonical match key of a record or of an observed object: two of them are equal when name and value are.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct MatchKey {
+    /// Which key of the model, such as `email` or `last_name+phone`.
+    pub name: String,
+    /// The loosely folded values of its fields: plain for one field, a JSON array for several, a hash where that would
+    /// be longer than [`MatchKey::VALUE_LEN_MAX`] bytes.
+    pub value: String,
+}
+
+impl MatchKey {
+    /// The longest value that is kept in the clear, in bytes.
+    pub const VALUE_LEN_MAX: usize = 200;
+
+    /// The match keys that canonical `fields` fill, best first. A key with a blank or absent member does not match
+    /// anything and is left out.
+    pub fn all(model: &Model, fields: &Fields) -> Vec<Self> {
+        model.match_keys.iter().filter_map(|members| Self::of(members, fields)).collect()
+    }
+
+    fn of(members: &[crate::ids::FieldName], fields: &Fields) -> Option<Self> {
+        let folds = members
+            .iter()
+            .map(|member| fields.get(member).map(|value| value.loose_fold()).filter(|fold| !fold.is_empty()))
+            .collect::<Option<Vec<String>>>()?;
+        let value = match folds.as_slice() {
+            [] => return None,
+            [single] => single.clone(),
+            several => serde_json::Value::from(several).to_string(),
+        };
+        let name = members.iter().map(|member| member.as_str()).collect::<Vec<_>>().join("+");
+        Some(Self { name, value: shortened(value) })
+    }
+}
+
+fn shortened(value: String) -> String {
+    if value.len() <= MatchKey::VALUE_LEN_MAX {
+        return value;
+    }
+    format!("blake3:{}", blake3::hash(value.as_bytes()))
+}
+
+/// Everything known of a newly seen object that bears on which record it is.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Evidence {
+    /// The record that is, or was, linked to the object's id.
+    pub by_id: Option<RecordId>,
+    /// Records linked to other ids that now resolve to this object, in the provider's order.
+    pub by_alias: Vec<RecordId>,
+    /// The record that the object's unique key field names, where it exists in this tenant and model.
+    pub by_key: Option<Claim>,
+    /// The object's own match keys, from [`MatchKey::all`].
+    pub keys: Vec<MatchKey>,
+    /// Records of this tenant and model, none of them deleted, that share at least one match key with the object.
+    pub candidates: Vec<Candidate>,
+}
+
+/// The record that an object's unique key field names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The record.
+    pub record: RecordId,
+    /// Its seat in the object's connection.
+    pub seat: Seat,
+}
+
+/// A record that shares a match key with the object.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Candidate {
+    /// The record.
+    pub record: RecordId,
+    /// Its match keys, from [`MatchKey::all`].
+    pub keys: Vec<MatchKey>,
+    /// Its seat in the object's connection.
+    pub seat: Seat,
+}
+
+/// A record's place in one connection: whether an object of that connection may still take it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seat {
+    /// No object of the connection is this record.
+    Free,
+    /// A create is in flight there, so the object may be the one that it made.
+    Creating,
+    /// An object of the connection is this record already.
+    Taken,
+    /// A person or the delete rule cut the link to an object that lives on.
+    Detached,
+}
+
+impl Seat {
+    /// The seat that a record's replica in the connection leaves; `None` where the record has no replica there.
+    pub fn of(replica: Option<&Replica>) -> Self {
+        let Some(replica) = replica else { return Self::Free };
+        let creating = replica.intent.as_ref().is_some_and(|intent| intent.verb == IntentVerb::Create);
+        match replica.link {
+            Link::Linked { .. } => Self::Taken,
+            Link::Detached { .. } => Self::Detached,
+            Link::Unlinked | Link::Gone { .. } if creating => Self::Creating,
+            Link::Unlinked | Link::Gone { .. } => Self::Free,
+        }
+    }
+}
+
+/// Which record a newly seen object is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Match {
+    /// The record that knows this object already.
+    Known(RecordId),
+    /// A record that has no object in this connection: link it.
+    Link(RecordId),
+    /// None: the object is a record of its own.
+    New,
+    /// A create for this record is in flight in the connection and may have made the object: hold the observation until
+    /// the create has ended, then ask again.
+    Creating(RecordId),
+    /// One of these, and the evidence does not say which or whether: held for a person, never guessed.
+    Ambiguous(Vec<RecordId>),
+}
+
+/// Which record the object is.
+///
+/// Ids decide before keys, and the unique key field before match keys. Two objects of one connection are never one
+/// record: a record that is taken there is out of the question, and where nothing else is left the object is a record of
+/// its own. Among the rest the best match key that agrees decides, under two rules that keep people apart who share a
+/// telephone or a mailbox: a candidate that a *better* key tells apart is never linked, and several candidates of one key
+/// are narrowed to those that no lesser key tells apart.
+pub fn decide(evidence: &Evidence) -> Match {
+    if let Some(known) = evidence.by_id.or(evidence.by_alias.first().copied()) {
+        return Match::Known(known);
+    }
+    match evidence.by_key {
+        Some(Claim { record, seat: Seat::Free | Seat::Creating }) => Match::Link(record),
+        // A copy that carries the original's key, or an object that a person has cut off.
+        Some(Claim { record, seat: Seat::Taken | Seat::Detached }) => Match::Ambiguous(vec![record]),
+        None => by_match_keys(evidence),
+    }
+}
+
+fn by_match_keys(evidence: &Evidence) -> Match {
+    let standings = evidence.candidates.iter().filter_map(|candidate| Standing::of(candidate, &evidence.keys));
+    let open: Vec<Standing<'_>> = standings.filter(|standing| standing.candidate.seat != Seat::Taken).collect();
+    if open.is_empty() {
+        return Match::New;
+    }
+    let likely = retained(&open, |standing| !standing.better_differs);
+    let Some(best) = likely.iter().map(|standing| standing.rank).min() else { return ambiguous(&open) };
+    let best = retained(&likely, |standing| standing.rank == best);
+    let alike = retained(&best, |standing| !standing.lesser_differs);
+    settle(if alike.is_empty() { &best } else { &alike })
+}
+
+/// One candidate is linked, several are not.
+fn settle(finalists: &[Standing<'_>]) -> Match {
+    if let Some(creating) = finalists.iter().find(|standing| standing.candidate.seat == Seat::Creating) {
+        return Match::Creating(creating.candidate.record);
+    }
+    match finalists {
+        [only] if only.candidate.seat == Seat::Free => Match::Link(only.candidate.record),
+        several => ambiguous(several),
+    }
+}
+
+fn ambiguous(standings: &[Standing<'_>]) -> Match {
+    let mut records: Vec<RecordId> = standings.iter().map(|standing| standing.candidate.record).collect();
+    records.sort_unstable();
+    records.dedup();
+    Match::Ambiguous(records)
+}
+
+fn retained<'a>(standings: &[Standing<'a>], keep: impl Fn(&Standing<'a>) -> bool) -> Vec<Standing<'a>> {
+    standings.iter().copied().filter(keep).collect()
+}
+
+/// How a candidate's match keys compare with the object's.
+#[derive(Clone, Copy, Debug)]
+struct Standing<'a> {
+    candidate: &'a Candidate,
+    /// The first of the object's keys, best first, that the candidate shares.
+    rank: usize,
+    /// A better key is filled on both sides and differs.
+    better_differs: bool,
+    /// A lesser key is filled on both sides and differs.
+    lesser_differs: bool,
+}
+
+impl<'a> Standing<'a> {
+    /// `None` where no key agrees.
+    fn of(candidate: &'a Candidate, keys: &[MatchKey]) -> Option<Self> {
+        let rank = keys.iter().position(|key| candidate.keys.contains(key))?;
+        let differs = |key: &MatchKey| candidate.keys.iter().any(|own| own.name == key.name && own.value != key.value);
+        Some(Self {
+            candidate,
+            rank,
+            better_differs: keys[..rank].iter().any(differs),
+            lesser_differs: keys[rank + 1..].iter().any(differs),
+        })
+    }
+}
