@@ -67,6 +67,9 @@ pub trait Reader: Send + Sync {
     /// The most ids that one [`Reader::by_id`] call takes.
     fn by_id_max(&self) -> usize;
 
+    /// Whether the provider keeps a history of each field's values that [`Reader::by_id`] can show.
+    fn keeps_history(&self) -> bool;
+
     /// One page of a list (no window) or of an incremental read (a window).
     async fn page(&self, credentials: &Credentials, request: &PageRequest) -> Result<Page, ProviderError>;
 
