@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     ids::{ConnectionId, ObjectName, TenantId},
+    journal::Origin,
     mapping::Mapping,
     model::Model,
 };
@@ -34,4 +35,17 @@ pub struct Side {
     pub writes: bool,
     /// Whether the provider keeps a history of fields, so that a value which slipped in before a write can be found.
     pub history: bool,
+    /// The place in the order of systems, which decides where clocks cannot: the first is 1, the app itself is 0.
+    pub rank: u32,
+}
+
+impl SyncPlan {
+    /// The place of an origin in the order of systems; unknown origins come last.
+    pub fn rank(&self, origin: &Origin) -> u32 {
+        match origin {
+            Origin::Client(_) => 0,
+            Origin::Connection(connection) => self.sides.get(connection).map_or(u32::MAX, |side| side.rank),
+            Origin::Service => u32::MAX,
+        }
+    }
 }

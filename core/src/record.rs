@@ -8,6 +8,7 @@ use crate::{
     journal::ChangeEntry,
     replica::Replica,
     time::Millis,
+    value::Fields,
 };
 
 /// Everything known of one record.
@@ -23,6 +24,10 @@ pub struct RecordState {
     pub revision: u64,
     /// Counts the changes of the document that users see.
     pub version: u64,
+    /// The values that the document shows, kept beside it so that most readings need not load it.
+    pub fields: Fields,
+    /// Since when the record is deleted.
+    pub deleted: Option<Millis>,
     /// The Automerge document.
     pub document: Document,
     /// The journal since the document's epoch began, oldest first.

@@ -39,9 +39,9 @@ pub struct Replica {
     /// Observations that arrived while the intent was open, oldest first; at most [`Replica::HELD_MAX`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub held: Vec<Observation>,
-    /// Values of sent fields that an observation showed while the intent was open and that the next reading must account for.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub suspects: Vec<Suspect>,
+    /// Fields that were sent and have not been seen since: what the next reading by id must account for.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub written: BTreeMap<FieldName, Written>,
     /// Fields that are not sent until a person looks.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub parked: BTreeMap<FieldName, Parked>,
@@ -53,12 +53,10 @@ pub struct Replica {
 }
 
 impl Replica {
-    /// How many observations are held while an intent is open; beyond it the oldest gives way, its values kept as suspects.
+    /// How many observations are held while an intent is open; beyond it the oldest gives way.
     pub const HELD_MAX: usize = 16;
     /// How many of our own writes of one field are remembered.
     pub const WRITES_MAX: usize = 4;
-    /// How many suspects are kept; beyond it the oldest becomes an uncertain conflict at once.
-    pub const SUSPECTS_MAX: usize = 64;
 }
 
 /// Whether a replica is linked to an object.
@@ -221,17 +219,18 @@ pub enum Source {
     Answer,
 }
 
-/// A value seen while an intent was open, to be accounted for.
+/// A field that was sent and has not been read back yet.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Suspect {
-    /// The field.
-    pub field: FieldName,
-    /// The value seen.
-    pub value: Value,
-    /// The clock it would have had.
-    pub clock: Clock,
-    /// The heads at which it would be made: those reflected before the intent.
+pub struct Written {
+    /// The canonical value sent.
+    pub sent: Value,
+    /// The baseline before the write.
+    pub before: Value,
+    /// The heads that the system reflected before the write.
     pub heads: Heads,
+    /// Values seen while the write was under way that are neither of the two: edits that may have been overwritten.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub suspects: Vec<(Value, Clock)>,
 }
 
 /// Why a field is not sent.

@@ -1,0 +1,422 @@
+//! The Automerge document of a record: `{ v, type, fields: { name → scalar | Text | Counter | set map }, deleted }`.
+//!
+//! Values go in and out in canonical form; everything that is particular to Automerge stays in this file.
+
+use automerge::{
+    ActorId, Automerge, AutomergeError, ChangeHash, ObjId, ObjType, PatchLog, ROOT, ReadDoc, ScalarValue,
+    Value as AmValue, hydrate,
+    transaction::{CommitOptions, Transactable},
+};
+use rust_decimal::{Decimal, prelude::ToPrimitive};
+
+use crate::{
+    ids::{ConnectionId, FieldName, ModelName, TenantId},
+    journal::{Hash, Heads},
+    model::{Field, FieldType, Model},
+    policies::Merge,
+    time::Millis,
+    value::{Fields, Value},
+};
+
+/// The version of the document's shape, kept in it as `v`.
+const SHAPE_VERSION: i64 = 1;
+
+/// A document that could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum DocumentError {
+    /// The saved bytes are damaged or belong to another record.
+    #[error("the stored document is damaged ({0}); restore it from a backup or rebuild it from the providers")]
+    Damaged(String),
+    /// Automerge refused an operation.
+    #[error("Automerge refused an operation: {0}")]
+    Automerge(#[from] AutomergeError),
+}
+
+/// Who writes: an Automerge actor. Connection actors and client actors are derived, so that no two writers share one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Actor(ActorId);
+
+impl Actor {
+    /// The actor of a connection's changes in one writer epoch.
+    pub fn connection(tenant: &TenantId, connection: &ConnectionId, epoch: u32) -> Self {
+        Self::derive("connection", tenant.as_str(), connection.as_str(), epoch)
+    }
+
+    /// The actor of the changes that this service makes for an API principal.
+    pub fn principal(tenant: &TenantId, principal: &str, epoch: u32) -> Self {
+        Self::derive("principal", tenant.as_str(), principal, epoch)
+    }
+
+    /// The actor of compensating ops.
+    pub fn service(tenant: &TenantId, epoch: u32) -> Self {
+        Self::derive("service", tenant.as_str(), "", epoch)
+    }
+
+    fn derive(kind: &str, tenant: &str, name: &str, epoch: u32) -> Self {
+        let mut hasher = blake3::Hasher::new_derive_key("syncline 2026 automerge actor");
+        for part in [kind, tenant, name] {
+            hasher.update(&(part.len() as u64).to_le_bytes());
+            hasher.update(part.as_bytes());
+        }
+        hasher.update(&epoch.to_le_bytes());
+        Self(ActorId::from(&hasher.finalize().as_bytes()[..16]))
+    }
+}
+
+/// A record's Automerge document, loaded only when something has to be written or looked up in its history.
+#[derive(Clone, Debug)]
+pub struct Document {
+    heads: Heads,
+    saved: Vec<u8>,
+    loaded: Option<Box<Automerge>>,
+    dirty: bool,
+}
+
+/// One value to write into a field.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Put<'a> {
+    /// The field's name.
+    pub name: &'a FieldName,
+    /// The field's declaration; it decides how the value is merged.
+    pub field: &'a Field,
+    /// What the writer saw before; sets, texts and counters are written as the difference from it.
+    pub old: &'a Value,
+    /// What the writer wants to see.
+    pub new: &'a Value,
+}
+
+impl Document {
+    /// Creates the document of a new record in one batch-initialised change. Blank fields are left out: absent means "not managed".
+    pub fn genesis(actor: &Actor, model: &Model, fields: &Fields, at: Millis) -> Result<(Self, Hash), DocumentError> {
+        let mut doc = Automerge::new().with_actor(actor.0.clone());
+        let mut members = hydrate::Map::default();
+        for (name, value) in fields {
+            if let Some(field) = model.field(name).filter(|_| !value.is_blank()) {
+                insert(&mut members, name.as_str(), hydrate_value(field, value, &doc));
+            }
+        }
+        let mut root = hydrate::Map::default();
+        insert(&mut root, "v", hydrate::Value::Scalar(ScalarValue::Int(SHAPE_VERSION)));
+        insert(&mut root, "type", hydrate::Value::Scalar(ScalarValue::Str(model.name.as_str().into())));
+        insert(&mut root, "fields", hydrate::Value::Map(members));
+        let mut tx = doc.transaction();
+        tx.init_root_from_hydrate(&root)?;
+        let (hash, _) = tx.commit_with(commit_options(at));
+        let hash = hash.ok_or_else(|| DocumentError::Damaged("creating the document made no change".into()))?;
+        let hash = Hash(hash.0);
+        Ok((Self { heads: vec![hash], saved: Vec::new(), loaded: Some(Box::new(doc)), dirty: true }, hash))
+    }
+
+    /// A stored document. Nothing is decoded until it is needed; `heads` are checked then.
+    pub fn from_saved(saved: Vec<u8>, heads: Heads) -> Self {
+        Self { heads, saved, loaded: None, dirty: false }
+    }
+
+    /// The document's heads, sorted.
+    pub fn heads(&self) -> &Heads {
+        &self.heads
+    }
+
+    /// The document in Automerge's file format.
+    pub fn save(&mut self) -> &[u8] {
+        if let (true, Some(doc)) = (self.dirty, &self.loaded) {
+            self.saved = doc.save();
+            self.dirty = false;
+        }
+        &self.saved
+    }
+
+    /// The value that every plain Automerge client sees, field by field; absent fields are missing.
+    pub fn fields(&mut self, model: &Model) -> Result<Fields, DocumentError> {
+        let doc = self.load()?;
+        let Some(map) = fields_object(doc) else { return Ok(Fields::new()) };
+        let mut fields = Fields::new();
+        for (name, field) in &model.fields {
+            if let Some((value, id)) = doc.get(&map, name.as_str())? {
+                fields.insert(name.clone(), decode(doc, field, &value, &id, None)?);
+            }
+        }
+        Ok(fields)
+    }
+
+    /// Every visible value of a field with the change that wrote it; more than one where writers did not see each other.
+    /// The winner of plain Automerge comes last.
+    pub fn visible(&mut self, name: &FieldName, field: &Field) -> Result<Vec<(Hash, Value)>, DocumentError> {
+        let doc = self.load()?;
+        let Some(map) = fields_object(doc) else { return Ok(Vec::new()) };
+        doc.get_all(&map, name.as_str())?
+            .iter()
+            .map(|(value, id)| Ok((op_hash(doc, id)?, decode(doc, field, value, id, None)?)))
+            .collect()
+    }
+
+    /// Like [`Document::visible`], as of earlier heads.
+    pub fn visible_at(
+        &mut self,
+        name: &FieldName,
+        field: &Field,
+        heads: &Heads,
+    ) -> Result<Vec<(Hash, Value)>, DocumentError> {
+        let doc = self.load()?;
+        let heads = to_automerge(heads);
+        let Some(map) = fields_object(doc) else { return Ok(Vec::new()) };
+        doc.get_all_at(&map, name.as_str(), &heads)?
+            .iter()
+            .map(|(value, id)| Ok((op_hash(doc, id)?, decode(doc, field, value, id, Some(&heads))?)))
+            .collect()
+    }
+
+    /// Writes the values in one change as a writer who has seen exactly `heads`. Returns `None` where nothing had to be written.
+    pub fn write_at(
+        &mut self,
+        actor: &Actor,
+        heads: &Heads,
+        puts: &[Put<'_>],
+        at: Millis,
+    ) -> Result<Option<Hash>, DocumentError> {
+        let current = *heads == self.heads;
+        let heads = to_automerge(heads);
+        self.change(actor, at, |doc| {
+            let mut tx = if current {
+                doc.transaction()
+            } else {
+                doc.transaction_at(PatchLog::inactive(), &heads)
+                    .map_err(|mismatch| DocumentError::Damaged(mismatch.to_string()))?
+            };
+            let map = match tx.get(ROOT, "fields")? {
+                Some((AmValue::Object(ObjType::Map), id)) => id,
+                _ => tx.put_object(ROOT, "fields", ObjType::Map)?,
+            };
+            for put in puts {
+                write_value(&mut tx, &map, put)?;
+            }
+            Ok(tx.commit_with(commit_options(at)).0)
+        })
+    }
+
+    /// Marks the record as deleted since `deleted`, or as live again.
+    pub fn set_deleted(
+        &mut self,
+        actor: &Actor,
+        deleted: Option<Millis>,
+        at: Millis,
+    ) -> Result<Option<Hash>, DocumentError> {
+        self.change(actor, at, |doc| {
+            let mut tx = doc.transaction();
+            match deleted {
+                Some(since) => tx.put(ROOT, "deleted", ScalarValue::Timestamp(since.0))?,
+                None => tx.delete(ROOT, "deleted")?,
+            }
+            Ok(tx.commit_with(commit_options(at)).0)
+        })
+    }
+
+    fn change(
+        &mut self,
+        actor: &Actor,
+        _at: Millis,
+        write: impl FnOnce(&mut Automerge) -> Result<Option<ChangeHash>, DocumentError>,
+    ) -> Result<Option<Hash>, DocumentError> {
+        let doc = self.load()?;
+        doc.set_actor(actor.0.clone());
+        let hash = write(doc)?.map(|hash| Hash(hash.0));
+        let heads = sorted_heads(doc);
+        if hash.is_some() {
+            self.heads = heads;
+            self.dirty = true;
+        }
+        Ok(hash)
+    }
+
+    fn load(&mut self) -> Result<&mut Automerge, DocumentError> {
+        if self.loaded.is_none() {
+            let doc = Automerge::load(&self.saved).map_err(|error| DocumentError::Damaged(error.to_string()))?;
+            // Truncation at a chunk boundary loads as an older state: only the heads tell.
+            if sorted_heads(&doc) != self.heads {
+                return Err(DocumentError::Damaged("its heads are not those that were committed".into()));
+            }
+            self.loaded = Some(Box::new(doc));
+        }
+        self.loaded.as_deref_mut().ok_or_else(|| DocumentError::Damaged("the document is not loaded".into()))
+    }
+}
+
+/// The model that a stored document says it belongs to.
+pub fn model_of(saved: &[u8]) -> Result<ModelName, DocumentError> {
+    let doc = Automerge::load(saved).map_err(|error| DocumentError::Damaged(error.to_string()))?;
+    match doc.get(ROOT, "type")? {
+        Some((AmValue::Scalar(scalar), _)) => match scalar.as_ref() {
+            ScalarValue::Str(name) => Ok(ModelName::new(name.as_str())),
+            _ => Err(DocumentError::Damaged("its `type` is not text".into())),
+        },
+        Some((AmValue::Object(ObjType::Text), id)) => Ok(ModelName::new(doc.text(&id)?)),
+        _ => Err(DocumentError::Damaged("it has no `type`".into())),
+    }
+}
+
+fn commit_options(at: Millis) -> CommitOptions {
+    CommitOptions::default().with_time(at.0.div_euclid(1_000))
+}
+
+fn sorted_heads(doc: &Automerge) -> Heads {
+    let mut heads: Heads = doc.get_heads().into_iter().map(|hash| Hash(hash.0)).collect();
+    heads.sort_unstable();
+    heads
+}
+
+fn to_automerge(heads: &Heads) -> Vec<ChangeHash> {
+    heads.iter().map(|hash| ChangeHash(hash.0)).collect()
+}
+
+fn fields_object(doc: &Automerge) -> Option<ObjId> {
+    match doc.get(ROOT, "fields") {
+        Ok(Some((AmValue::Object(ObjType::Map), id))) => Some(id),
+        _ => None,
+    }
+}
+
+fn op_hash(doc: &Automerge, id: &ObjId) -> Result<Hash, DocumentError> {
+    doc.hash_for_opid(id)
+        .map(|hash| Hash(hash.0))
+        .ok_or_else(|| DocumentError::Damaged("an op belongs to no change".into()))
+}
+
+fn insert(map: &mut hydrate::Map, key: &str, value: hydrate::Value) {
+    map.insert(key.to_owned(), hydrate::MapValue { value, conflict: false });
+}
+
+fn hydrate_value(field: &Field, value: &Value, doc: &Automerge) -> hydrate::Value {
+    match (field.policy.merge(), value) {
+        (Merge::Set, Value::Set(members)) => {
+            let mut map = hydrate::Map::default();
+            for member in members {
+                insert(&mut map, member, hydrate::Value::Scalar(ScalarValue::Boolean(true)));
+            }
+            hydrate::Value::Map(map)
+        }
+        (Merge::Text, Value::Text(text)) => hydrate::Value::Text(hydrate::Text::new(doc.text_encoding(), text)),
+        (Merge::Counter, Value::Int(number)) => hydrate::Value::Scalar(ScalarValue::counter(*number)),
+        _ => hydrate::Value::Scalar(encode(value)),
+    }
+}
+
+fn write_value<T: Transactable>(tx: &mut T, map: &ObjId, put: &Put<'_>) -> Result<(), DocumentError> {
+    let key = put.name.as_str();
+    match (put.field.policy.merge(), put.new) {
+        (Merge::Set, Value::Set(members)) => write_set(tx, map, put, members),
+        (Merge::Text, Value::Text(text)) => {
+            let object = match tx.get(map, key)? {
+                Some((AmValue::Object(ObjType::Text), id)) => id,
+                _ => tx.put_object(map, key, ObjType::Text)?,
+            };
+            Ok(tx.update_text(&object, text)?)
+        }
+        (Merge::Counter, Value::Int(number)) => match tx.get(map, key)? {
+            Some((AmValue::Scalar(scalar), _)) if matches!(scalar.as_ref(), ScalarValue::Counter(_)) => {
+                let before = if let Value::Int(before) = put.old { *before } else { 0 };
+                Ok(tx.increment(map, key, number.saturating_sub(before))?)
+            }
+            _ => Ok(tx.put(map, key, ScalarValue::counter(*number))?),
+        },
+        _ => Ok(tx.put(map, key, encode(put.new))?),
+    }
+}
+
+fn write_set<T: Transactable>(
+    tx: &mut T,
+    map: &ObjId,
+    put: &Put<'_>,
+    members: &std::collections::BTreeSet<String>,
+) -> Result<(), DocumentError> {
+    let key = put.name.as_str();
+    let object = match tx.get(map, key)? {
+        Some((AmValue::Object(ObjType::Map), id)) => id,
+        _ => tx.put_object(map, key, ObjType::Map)?,
+    };
+    let empty = std::collections::BTreeSet::new();
+    let before = if let Value::Set(before) = put.old { before } else { &empty };
+    for added in members.difference(before) {
+        tx.put(&object, added.as_str(), true)?;
+    }
+    for removed in before.difference(members) {
+        tx.delete(&object, removed.as_str())?;
+    }
+    Ok(())
+}
+
+/// A canonical value as an Automerge scalar. Dates and decimals are text: JavaScript has no exact type for either.
+fn encode(value: &Value) -> ScalarValue {
+    match value {
+        Value::Null => ScalarValue::Null,
+        Value::Bool(flag) => ScalarValue::Boolean(*flag),
+        Value::Int(number) => ScalarValue::Int(*number),
+        Value::Decimal(number) => ScalarValue::Str(number.normalize().to_string().into()),
+        Value::Text(text) => ScalarValue::Str(text.as_str().into()),
+        Value::Date(day) => ScalarValue::Str(day.to_string().into()),
+        Value::DateTime(at) => ScalarValue::Timestamp(at.0),
+        // A set under a register policy: its members joined by a unit separator, which no member may hold.
+        Value::Set(members) => {
+            ScalarValue::Str(members.iter().map(String::as_str).collect::<Vec<_>>().join("\u{1f}").into())
+        }
+    }
+}
+
+/// An Automerge value as a canonical one. Plain JavaScript clients write strings as `Text` objects and whole numbers as floats; both are accepted.
+fn decode(
+    doc: &Automerge,
+    field: &Field,
+    value: &AmValue<'_>,
+    id: &ObjId,
+    heads: Option<&[ChangeHash]>,
+) -> Result<Value, DocumentError> {
+    Ok(match value {
+        AmValue::Object(ObjType::Text) => {
+            let text = match heads {
+                Some(heads) => doc.text_at(id, heads)?,
+                None => doc.text(id)?,
+            };
+            decode_text(field, text)
+        }
+        AmValue::Object(ObjType::Map | ObjType::Table) => Value::Set(match heads {
+            Some(heads) => doc.keys_at(id, heads).collect(),
+            None => doc.keys(id).collect(),
+        }),
+        AmValue::Object(ObjType::List) => Value::Null,
+        AmValue::Scalar(scalar) => decode_scalar(field, scalar),
+    })
+}
+
+fn decode_scalar(field: &Field, scalar: &ScalarValue) -> Value {
+    match scalar {
+        ScalarValue::Boolean(flag) => Value::Bool(*flag),
+        ScalarValue::Int(number) => decode_number(field, Decimal::from(*number)),
+        ScalarValue::Uint(number) => decode_number(field, Decimal::from(*number)),
+        ScalarValue::F64(number) => {
+            Decimal::try_from(*number).map_or(Value::Null, |number| decode_number(field, number))
+        }
+        ScalarValue::Counter(counter) => Value::Int(counter.into()),
+        ScalarValue::Timestamp(at) => Value::DateTime(Millis(*at)),
+        ScalarValue::Str(text) => decode_text(field, text.to_string()),
+        ScalarValue::Null | ScalarValue::Bytes(_) | ScalarValue::Unknown { .. } => Value::Null,
+    }
+}
+
+fn decode_number(field: &Field, number: Decimal) -> Value {
+    match field.ty {
+        FieldType::Decimal { .. } => Value::Decimal(number.normalize()),
+        _ => number.to_i64().map_or(Value::Decimal(number.normalize()), Value::Int),
+    }
+}
+
+fn decode_text(field: &Field, text: String) -> Value {
+    match &field.ty {
+        FieldType::Date => text.parse().map_or(Value::Text(text), Value::Date),
+        FieldType::Decimal { .. } => {
+            text.parse::<Decimal>().map_or(Value::Text(text), |number| Value::Decimal(number.normalize()))
+        }
+        FieldType::Set { .. } => {
+            Value::Set(text.split('\u{1f}').filter(|member| !member.is_empty()).map(str::to_owned).collect())
+        }
+        _ => Value::Text(text),
+    }
+}

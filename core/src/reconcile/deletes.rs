@@ -1,0 +1,157 @@
+//! Deletes and restores, and deletes that meet edits which the deleter had not seen.
+
+use super::{Pass, ReconcileError, Verdict, WRITER_EPOCH};
+use crate::{
+    conflict::Candidate,
+    document::Actor,
+    ids::{ConnectionId, ExternalId, FieldName},
+    journal::{ChangeEntry, Hash, Ops, Origin},
+    model::{DeleteEffect, DeleteRace},
+    replica::{Link, Observation, Replica},
+    time::Clock,
+    value::Value,
+};
+
+impl Pass<'_> {
+    /// A system's user deleted the object.
+    pub(super) fn observed_deleted(
+        &mut self,
+        connection: &ConnectionId,
+        observation: &Observation,
+    ) -> Result<(), ReconcileError> {
+        let id = observation.id.clone();
+        let unseen = self.unseen_by(connection)?;
+        let effect = self.plan.model.deletes.effect;
+        let race = self.plan.model.deletes.race;
+        let comes_back = effect == DeleteEffect::Ignore
+            || effect == DeleteEffect::Propagate && race == DeleteRace::EditWins && !unseen.is_empty();
+        let side = self.side(connection)?;
+        let tick = self.now.tick;
+        let fresh = super::unlinked(side);
+        let replica = self.replica_mut(connection)?;
+        let version = observation.version.or(replica.version);
+        *replica = Replica { settled: tick, looked: observation.begun, version, ..fresh };
+        replica.link = match (effect, comes_back) {
+            (_, true) => Link::Unlinked,
+            (DeleteEffect::Detach, _) => Link::Detached { id },
+            _ => Link::Gone { id },
+        };
+        if comes_back {
+            // The new object's stamps have nothing to do with the old one's.
+            replica.version = None;
+        }
+        self.moved.insert(connection.clone());
+        self.out.verdict = Verdict::Changed;
+        if effect != DeleteEffect::Propagate || comes_back || self.state.deleted.is_some() {
+            return Ok(());
+        }
+        let origin = Origin::Connection(connection.clone());
+        let hash = self.delete(&origin, &self.connection_actor(connection))?;
+        if let Some(hash) = hash {
+            for name in unseen {
+                self.keep_lost_to_delete(&name, hash, &origin)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The fields whose present value this system had not seen when it deleted the object.
+    fn unseen_by(&self, connection: &ConnectionId) -> Result<Vec<FieldName>, ReconcileError> {
+        let side = self.side(connection)?;
+        let replica = self.replica(connection)?;
+        Ok(side.mapping.fields().filter(|name| self.owed_value(replica, side, name).is_some()).cloned().collect())
+    }
+
+    fn keep_lost_to_delete(&mut self, name: &FieldName, delete: Hash, origin: &Origin) -> Result<(), ReconcileError> {
+        let Some(loser) = self.standing(name)? else { return Ok(()) };
+        let winner =
+            Candidate { op: delete, value: Value::Null, origin: origin.clone(), clock: Clock::arrival(self.now.at) };
+        self.keep_loser(name, &loser, &winner, "deleted", false);
+        Ok(())
+    }
+
+    /// Marks the record as deleted; the systems that hold it are told by their deliveries.
+    pub(super) fn delete(&mut self, origin: &Origin, actor: &Actor) -> Result<Option<Hash>, ReconcileError> {
+        if self.state.deleted.is_some() {
+            return Ok(None);
+        }
+        self.set_deleted(origin, actor, true)
+    }
+
+    /// Brings a deleted record back; where its objects are gone, new ones are created.
+    pub(super) fn undelete(&mut self, origin: &Origin, actor: &Actor) -> Result<(), ReconcileError> {
+        if self.state.deleted.is_none() {
+            return Ok(());
+        }
+        self.set_deleted(origin, actor, false)?;
+        let gone: Vec<ConnectionId> = self
+            .state
+            .replicas
+            .iter()
+            .filter(|(_, replica)| matches!(replica.link, Link::Gone { .. }))
+            .map(|(connection, _)| connection.clone())
+            .collect();
+        for connection in gone {
+            let fresh = super::unlinked(self.side(&connection)?);
+            *self.replica_mut(&connection)? = fresh;
+        }
+        Ok(())
+    }
+
+    fn set_deleted(&mut self, origin: &Origin, actor: &Actor, deleted: bool) -> Result<Option<Hash>, ReconcileError> {
+        let since = deleted.then_some(self.now.at);
+        let hash = self.state.document.set_deleted(actor, since, self.now.at)?;
+        self.state.deleted = since;
+        if let Some(hash) = hash {
+            self.record(ChangeEntry { hash, at: self.now.at, origin: origin.clone(), ops: Ops::Deleted(deleted) });
+        }
+        Ok(hash)
+    }
+
+    /// The provider shows an object again that was deleted: somebody restored it there.
+    pub(super) fn observed_restored(
+        &mut self,
+        connection: &ConnectionId,
+        observation: Observation,
+    ) -> Result<(), ReconcileError> {
+        let origin = Origin::Connection(connection.clone());
+        let actor = self.connection_actor(connection);
+        self.undelete(&origin, &actor)?;
+        let side = self.side(connection)?;
+        *self.replica_mut(connection)? = super::unlinked(side);
+        self.link(connection, observation)
+    }
+
+    /// An edit arrived for a record that was deleted meanwhile by somebody who had not seen it.
+    pub(super) fn edit_meets_delete(&mut self, edited: &[FieldName]) -> Result<(), ReconcileError> {
+        let Some(deletion) = self.state.journal.iter().rev().find(|entry| entry.ops == Ops::Deleted(true)) else {
+            return Ok(());
+        };
+        let (delete, origin) = (deletion.hash, deletion.origin.clone());
+        match self.plan.model.deletes.race {
+            DeleteRace::EditWins => {
+                let service = Actor::service(&self.state.tenant, WRITER_EPOCH);
+                self.undelete(&Origin::Service, &service)
+            }
+            DeleteRace::DeleteWins => {
+                for name in edited {
+                    self.keep_lost_to_delete(name, delete, &origin)?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// The linked object was merged into another object of its system. The survivor belongs to another record, so this
+    /// record is left without a copy there; nothing is deleted anywhere.
+    pub(super) fn merged(&mut self, connection: &ConnectionId, into: &ExternalId) -> Result<(), ReconcileError> {
+        let side = self.side(connection)?;
+        let tick = self.now.tick;
+        let replica = self.replica_mut(connection)?;
+        let Some(id) = replica.link.external_id().cloned().filter(|id| id != into) else { return Ok(()) };
+        *replica = Replica { link: Link::Detached { id }, settled: tick, ..super::unlinked(side) };
+        self.moved.insert(connection.clone());
+        self.out.verdict = Verdict::Changed;
+        Ok(())
+    }
+}

@@ -1,0 +1,72 @@
+//! Edits by clients of the API. A client edits what it sees, so its edits are made at the document's present heads.
+
+use super::{Now, Outcome, Pass, ReconcileError, WRITER_EPOCH, link, merge::FieldEdit, newborn};
+use crate::{
+    document::{Actor, Document},
+    ids::RecordId,
+    journal::{ChangeEntry, Ops, Origin},
+    plan::SyncPlan,
+    reconcile::ClientEdit,
+    record::RecordState,
+    time::Clock,
+    value::Fields,
+};
+
+pub(super) fn create(
+    plan: &SyncPlan,
+    id: RecordId,
+    principal: &str,
+    fields: &Fields,
+    now: Now,
+) -> Result<(RecordState, Outcome), ReconcileError> {
+    let actor = Actor::principal(&plan.tenant, principal, WRITER_EPOCH);
+    let fields = link::said(fields);
+    let (document, hash) = Document::genesis(&actor, &plan.model, &fields, now.at)?;
+    let ops = Ops::Genesis { clock: Clock::exact(now.at), clocks: Default::default() };
+    let entry = ChangeEntry { hash, at: now.at, origin: Origin::Client(principal.to_owned()), ops };
+    let state = newborn(plan, id, document, entry.clone(), fields, now);
+    link::finish_created(plan, state, entry, now)
+}
+
+impl Pass<'_> {
+    pub(super) fn client_edit(&mut self, edit: &ClientEdit) -> Result<(), ReconcileError> {
+        let actor = Actor::principal(&self.state.tenant, &edit.principal, WRITER_EPOCH);
+        let origin = Origin::Client(edit.principal.clone());
+        if edit.delete == Some(false) && self.state.deleted.is_some() {
+            self.undelete(&origin, &actor)?;
+        }
+        let heads = self.state.document.heads().clone();
+        let clock = Clock::exact(self.now.at);
+        let mut edits = Vec::new();
+        for (name, new) in &edit.fields {
+            let old = self.state.fields.get(name).cloned().unwrap_or_default();
+            if edit.settles {
+                self.settle_by_hand(name);
+            }
+            if old == *new {
+                continue;
+            }
+            for replica in self.state.replicas.values_mut() {
+                // A user's edit stands between our own writes, so they no longer alternate by themselves.
+                replica.writes.remove(name);
+            }
+            let (name, new) = (name.clone(), new.clone());
+            edits.push(FieldEdit { name, old, new, clock, heads: heads.clone(), unseen: Vec::new() });
+        }
+        self.make_edits(&origin, &actor, edits)?;
+        if edit.delete == Some(true) {
+            self.delete(&origin, &actor)?;
+        }
+        Ok(())
+    }
+
+    /// A person has chosen: the field is written again everywhere.
+    fn settle_by_hand(&mut self, name: &crate::ids::FieldName) {
+        for (connection, replica) in &mut self.state.replicas {
+            if replica.parked.remove(name).is_some() {
+                self.out.touched.insert(connection.clone());
+                self.moved.insert(connection.clone());
+            }
+        }
+    }
+}

@@ -1,0 +1,355 @@
+//! Readings: does this one count, and what did its system change since we last knew?
+//!
+//! A reading is compared with that system's own baseline, never with the merged record: only what this system itself
+//! changed is an edit.
+
+use super::{FollowUp, Pass, ReconcileError, Verdict, merge::FieldEdit};
+use crate::{
+    conflict::Candidate,
+    ids::{ConnectionId, ExternalId, FieldName},
+    journal::{Heads, Origin},
+    replica::{Link, Observation, Past, Replica, Source, StoredForm, Written},
+    time::Clock,
+    value::Value,
+};
+
+/// What a reading is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Worth {
+    /// It shows the present.
+    Counts,
+    /// It may show the past; a read by id will tell.
+    Confirm,
+    /// It shows the past.
+    Stale,
+}
+
+impl Pass<'_> {
+    pub(super) fn observe(
+        &mut self,
+        connection: &ConnectionId,
+        observation: Observation,
+    ) -> Result<(), ReconcileError> {
+        let replica = self.replica(connection)?;
+        if let Some(intent) = &replica.intent {
+            let settles = intent.uncertain && observation.source == Source::ById && observation.begun > intent.id;
+            if !settles {
+                return self.hold(connection, observation);
+            }
+            self.settle_uncertain(connection, &observation)?;
+        }
+        match self.replica(connection)?.link.clone() {
+            Link::Unlinked if observation.deleted => Ok(()),
+            Link::Unlinked => self.link(connection, observation),
+            Link::Detached { .. } => Ok(()),
+            Link::Gone { .. } => self.observe_gone(connection, observation),
+            Link::Linked { id } => self.observe_linked(connection, &id, observation),
+        }
+    }
+
+    fn observe_linked(
+        &mut self,
+        connection: &ConnectionId,
+        id: &ExternalId,
+        observation: Observation,
+    ) -> Result<(), ReconcileError> {
+        if observation.id != *id && observation.aliases.contains(id) {
+            self.replica_mut(connection)?.link = Link::Linked { id: observation.id.clone() };
+        } else if observation.id != *id {
+            self.out.verdict = Verdict::Stale;
+            return Ok(());
+        }
+        match self.worth(self.replica(connection)?, &observation) {
+            Worth::Stale => {
+                self.out.verdict = Verdict::Stale;
+                Ok(())
+            }
+            Worth::Confirm => {
+                self.look_again(connection, observation.id);
+                Ok(())
+            }
+            Worth::Counts if observation.deleted => self.observed_deleted(connection, &observation),
+            Worth::Counts => self.adopt(connection, observation),
+        }
+    }
+
+    fn observe_gone(&mut self, connection: &ConnectionId, observation: Observation) -> Result<(), ReconcileError> {
+        if observation.deleted {
+            return Ok(());
+        }
+        match self.worth(self.replica(connection)?, &observation) {
+            Worth::Stale => {
+                self.out.verdict = Verdict::Stale;
+                Ok(())
+            }
+            _ if observation.source != Source::ById => {
+                self.look_again(connection, observation.id);
+                Ok(())
+            }
+            Worth::Confirm => {
+                self.look_again(connection, observation.id);
+                Ok(())
+            }
+            Worth::Counts => self.observed_restored(connection, observation),
+        }
+    }
+
+    /// Asks for a read by id, whose answer will count.
+    pub(super) fn look_again(&mut self, connection: &ConnectionId, id: ExternalId) {
+        self.out.verdict = self.out.verdict.max_with(Verdict::Unconfirmed);
+        self.out.follow_ups.insert(FollowUp::Read { connection: connection.clone(), id });
+    }
+
+    /// Keeps an observation until the open intent is closed.
+    fn hold(&mut self, connection: &ConnectionId, observation: Observation) -> Result<(), ReconcileError> {
+        let replica = self.replica_mut(connection)?;
+        if !replica.held.contains(&observation) {
+            if replica.held.len() == Replica::HELD_MAX {
+                replica.held.remove(0);
+            }
+            replica.held.push(observation);
+        }
+        self.out.verdict = Verdict::Held;
+        Ok(())
+    }
+
+    fn worth(&self, replica: &Replica, observation: &Observation) -> Worth {
+        let newer = match (&observation.version, &replica.version) {
+            (Some(seen), Some(known)) if seen.stamp < known.stamp => return Worth::Stale,
+            (Some(seen), Some(known)) => Some(seen.newer_than(known)),
+            _ => None,
+        };
+        let fine = observation.version.is_some_and(|version| version.is_fine());
+        if observation.begun <= replica.settled && !(fine && newer == Some(true)) {
+            return if self.shows_nothing_new(replica, observation) { Worth::Stale } else { Worth::Confirm };
+        }
+        match observation.source {
+            Source::ById | Source::Answer => Worth::Counts,
+            Source::List if observation.deleted => Worth::Confirm,
+            Source::List if newer == Some(true) || self.shows_nothing_new(replica, observation) => Worth::Counts,
+            Source::List => Worth::Confirm,
+        }
+    }
+
+    fn shows_nothing_new(&self, replica: &Replica, observation: &Observation) -> bool {
+        !observation.deleted
+            && observation
+                .fields
+                .iter()
+                .all(|(name, value)| replica.baseline.get(name).unwrap_or(&Value::Null) == value)
+    }
+
+    /// Takes a reading that counts: what differs from the baseline is an edit by that system's users.
+    pub(super) fn adopt(&mut self, connection: &ConnectionId, observation: Observation) -> Result<(), ReconcileError> {
+        let by_id = observation.source == Source::ById;
+        let slipped = if by_id { self.account_for_written(connection, &observation)? } else { Vec::new() };
+        let edits = self.differences(connection, &observation)?;
+        let edited = !edits.is_empty() || !slipped.is_empty();
+        let origin = Origin::Connection(connection.clone());
+        let actor = self.connection_actor(connection);
+        // What slipped in before our write came before what the reading shows.
+        self.make_edits(&origin, &actor, slipped)?;
+        let made = self.make_edits(&origin, &actor, edits)?;
+        if self.state.deleted.is_some() && !made.is_empty() {
+            let names: Vec<FieldName> = made.keys().cloned().collect();
+            self.edit_meets_delete(&names)?;
+        }
+        let tick = self.now.tick;
+        let replica = self.replica(connection)?;
+        if edited || replica.version != observation.version && observation.version.is_some() {
+            let replica = self.replica_mut(connection)?;
+            for (name, hash) in made {
+                replica.reflected.set(&name, vec![hash]);
+            }
+            replica.version = observation.version.or(replica.version);
+            replica.looked = replica.looked.max(observation.begun);
+            if edited {
+                replica.settled = replica.settled.max(tick);
+            }
+        }
+        if edited {
+            self.moved.insert(connection.clone());
+            self.out.verdict = Verdict::Changed;
+        }
+        Ok(())
+    }
+
+    /// Moves the baseline to what the reading shows and returns what its users edited.
+    fn differences(
+        &mut self,
+        connection: &ConnectionId,
+        observation: &Observation,
+    ) -> Result<Vec<FieldEdit>, ReconcileError> {
+        let mut edits = Vec::new();
+        for (name, value) in &observation.fields {
+            let replica = self.replica(connection)?;
+            let old = replica.baseline.get(name).cloned().unwrap_or_default();
+            if old == *value {
+                continue;
+            }
+            let form = stored_form(replica, observation, name, value);
+            let known_elsewhere = self.shows_already(connection, name, value)?;
+            let edit = (form.is_none() && !known_elsewhere && self.editable(name))
+                .then(|| self.edit_by(connection, observation, name, old, value))
+                .transpose()?;
+            let by_a_user = form.is_none();
+            let replica = self.replica_mut(connection)?;
+            replica.baseline.insert(name.clone(), value.clone());
+            match form {
+                Some(form) => replica.stored.insert(name.clone(), form),
+                None => replica.stored.remove(name),
+            };
+            if by_a_user {
+                replica.writes.remove(name);
+                replica.parked.remove(name);
+            }
+            self.moved.insert(connection.clone());
+            edits.extend(edit);
+        }
+        Ok(edits)
+    }
+
+    fn editable(&self, name: &FieldName) -> bool {
+        self.plan.model.field(name).is_some_and(|field| !field.computed)
+    }
+
+    /// Whether the record already holds the value, so that this system has merely come to agree.
+    fn shows_already(
+        &self,
+        connection: &ConnectionId,
+        name: &FieldName,
+        value: &Value,
+    ) -> Result<bool, ReconcileError> {
+        let side = self.side(connection)?;
+        let shown = self.state.fields.get(name).map(|shown| side.mapping.project(name, shown));
+        Ok(matches!(shown, Some(Ok(shown)) if shown == *value))
+    }
+
+    fn edit_by(
+        &mut self,
+        connection: &ConnectionId,
+        observation: &Observation,
+        name: &FieldName,
+        old: Value,
+        new: &Value,
+    ) -> Result<FieldEdit, ReconcileError> {
+        let reflected = self.replica(connection)?.reflected.of(name).clone();
+        let clock = self.clock_of(observation, name);
+        self.edit_at(name, old, new.clone(), clock, reflected)
+    }
+
+    /// An edit at heads that may be empty: a system that has seen nothing of the field meets whatever stands there now.
+    pub(super) fn edit_at(
+        &mut self,
+        name: &FieldName,
+        old: Value,
+        new: Value,
+        clock: Clock,
+        heads: Heads,
+    ) -> Result<FieldEdit, ReconcileError> {
+        let (heads, unseen) = if heads.is_empty() {
+            let standing = self.standing(name)?.map(|candidate| candidate.op);
+            (self.state.document.heads().clone(), standing.into_iter().collect())
+        } else {
+            (heads, Heads::new())
+        };
+        Ok(FieldEdit { name: name.clone(), old, new, clock, heads, unseen })
+    }
+
+    /// The best clock for a value that a reading shows.
+    pub(super) fn clock_of(&self, observation: &Observation, name: &FieldName) -> Clock {
+        match (observation.clocks.get(name), observation.version) {
+            (Some(clock), _) => *clock,
+            (None, Some(version)) => {
+                Clock { at: version.stamp, precision_ms: version.precision_ms, kind: crate::time::ClockKind::Record }
+            }
+            (None, None) => Clock::arrival(self.now.at),
+        }
+    }
+
+    /// Accounts for every value that may have been overwritten by our last write: one that the provider's history shows
+    /// slipped in is an edit after all; one that was only glimpsed becomes an uncertain conflict.
+    fn account_for_written(
+        &mut self,
+        connection: &ConnectionId,
+        observation: &Observation,
+    ) -> Result<Vec<FieldEdit>, ReconcileError> {
+        if self.replica(connection)?.written.is_empty() {
+            return Ok(Vec::new());
+        }
+        let written = std::mem::take(&mut self.replica_mut(connection)?.written);
+        let mut slipped = Vec::new();
+        for (name, written) in &written {
+            let shown = observation.fields.get(name).cloned().unwrap_or_default();
+            let form = stored_form_of(written, observation, name, &shown);
+            if let Some(form) = form.filter(|form| form.sent != form.stored) {
+                let replica = self.replica_mut(connection)?;
+                replica.baseline.insert(name.clone(), form.stored.clone());
+                replica.stored.insert(name.clone(), form);
+                self.moved.insert(connection.clone());
+            }
+            let past = slipped_in(written, observation.past.get(name).map_or(&[], Vec::as_slice));
+            for (value, clock) in &written.suspects {
+                if *value != shown && !past.iter().any(|past| past.value == *value) {
+                    self.keep_suspect(connection, name, value, *clock)?;
+                }
+            }
+            for past in past {
+                let clock = Clock::exact(past.at);
+                slipped.push(self.edit_at(
+                    name,
+                    written.before.clone(),
+                    past.value.clone(),
+                    clock,
+                    written.heads.clone(),
+                )?);
+            }
+        }
+        Ok(slipped)
+    }
+
+    /// Keeps a value that was glimpsed while our write was under way and that nobody shows any more.
+    fn keep_suspect(
+        &mut self,
+        connection: &ConnectionId,
+        name: &FieldName,
+        value: &Value,
+        clock: Clock,
+    ) -> Result<(), ReconcileError> {
+        let Some(winner) = self.standing(name)? else { return Ok(()) };
+        let op = self.name_of_unseen(name, value, clock.at);
+        let loser = Candidate { op, value: value.clone(), origin: Origin::Connection(connection.clone()), clock };
+        self.keep_loser(name, &loser, &winner, "overwritten", true);
+        Ok(())
+    }
+}
+
+impl Verdict {
+    fn max_with(self, other: Self) -> Self {
+        if self == Self::Changed { self } else { other }
+    }
+}
+
+/// The provider's own transformation of a value that we sent, where that can be proved.
+fn stored_form(replica: &Replica, observation: &Observation, name: &FieldName, shown: &Value) -> Option<StoredForm> {
+    stored_form_of(replica.written.get(name)?, observation, name, shown)
+}
+
+fn stored_form_of(written: &Written, observation: &Observation, name: &FieldName, shown: &Value) -> Option<StoredForm> {
+    let folds = shown.loose_fold() == written.sent.loose_fold();
+    let ours = observation.past.get(name).and_then(|past| past.first()).is_some_and(|newest| newest.by_us);
+    (folds || ours).then(|| StoredForm { sent: written.sent.clone(), stored: shown.clone() })
+}
+
+/// The users' values that the history shows between what we last saw and our own write, oldest first.
+fn slipped_in<'a>(written: &Written, history: &'a [Past]) -> Vec<&'a Past> {
+    let is_form = |past: &Past, value: &Value| past.value.loose_fold() == value.loose_fold();
+    let mut slipped: Vec<&Past> = history
+        .iter()
+        .skip_while(|past| !(past.by_us && is_form(past, &written.sent)))
+        .skip(1)
+        .take_while(|past| !past.by_us && !is_form(past, &written.before))
+        .collect();
+    slipped.reverse();
+    slipped
+}

@@ -1,0 +1,104 @@
+//! What a delivery sends: computed at the moment of sending, as projection minus baseline, and written down first.
+
+use super::{Pass, ReconcileError, Verdict};
+use crate::{
+    ids::{ConnectionId, FieldName},
+    outbox::Delivery,
+    plan::Side,
+    replica::{Intent, IntentVerb, Parked, Replica},
+    time::Millis,
+    value::{Fields, Value},
+};
+
+impl Pass<'_> {
+    /// Opens an intent for whatever is owed to this system now; nothing, where nothing is.
+    pub(super) fn prepare(
+        &mut self,
+        connection: &ConnectionId,
+        looked_at: Millis,
+        conditional: bool,
+    ) -> Result<(), ReconcileError> {
+        self.out.verdict = Verdict::Delivery;
+        let side = self.side(connection)?;
+        let replica = self.replica(connection)?;
+        if replica.intent.is_some() {
+            return Ok(());
+        }
+        if let Some(wait_ms) = unsettled_second(replica, looked_at, conditional) {
+            let now = self.now.at;
+            self.replica_mut(connection)?.delivery.wait(now, wait_ms);
+            return Ok(());
+        }
+        self.park_flapping(connection, side)?;
+        let replica = self.replica(connection)?;
+        let Some(verb) = self.owed(replica, side) else {
+            self.replica_mut(connection)?.delivery = Delivery::Clean;
+            return Ok(());
+        };
+        let fields = match verb {
+            IntentVerb::Delete => Fields::new(),
+            IntentVerb::Create | IntentVerb::Update => self.patch(replica, side),
+        };
+        let intent = Intent {
+            id: self.now.tick,
+            verb,
+            fields,
+            heads: self.state.document.heads().clone(),
+            expected: replica.version,
+            opened: self.now.at,
+            uncertain: false,
+        };
+        self.replica_mut(connection)?.intent = Some(intent.clone());
+        self.out.intent = Some(intent);
+        Ok(())
+    }
+
+    fn patch(&self, replica: &Replica, side: &Side) -> Fields {
+        side.mapping.fields().filter_map(|name| Some((name.clone(), self.owed_value(replica, side, name)?))).collect()
+    }
+
+    /// Parks a field that our own writes alone would turn back to what they wrote before last: A, B, A.
+    fn park_flapping(&mut self, connection: &ConnectionId, side: &Side) -> Result<(), ReconcileError> {
+        let replica = self.replica(connection)?;
+        let flapping: Vec<(FieldName, Value)> = side
+            .mapping
+            .fields()
+            .filter_map(|name| {
+                let value = self.owed_value(replica, side, name)?;
+                let past = replica.writes.get(name)?;
+                let alternates = past.len() >= 2 && past[past.len() - 2] == value && past[past.len() - 1] != value;
+                alternates.then(|| (name.clone(), self.state.fields.get(name).cloned().unwrap_or_default()))
+            })
+            .collect();
+        let at = self.now.at;
+        for (name, value) in flapping {
+            let reason = "our own writes alternate between two values with no user's edit between them: \
+                          two systems insist on different values; edit the field once to choose"
+                .to_owned();
+            self.replica_mut(connection)?.parked.insert(name, Parked { reason, value, at });
+            self.moved.insert(connection.clone());
+        }
+        Ok(())
+    }
+
+    /// A person wants everything parked here tried again.
+    pub(super) fn replay(&mut self, connection: &ConnectionId) -> Result<(), ReconcileError> {
+        let now = self.now.at;
+        let replica = self.replica_mut(connection)?;
+        replica.parked.clear();
+        replica.writes.clear();
+        replica.delivery.replay(now);
+        self.moved.insert(connection.clone());
+        self.out.verdict = Verdict::Delivery;
+        Ok(())
+    }
+}
+
+/// How long to wait before a conditional write, where the object's stamp was so fresh at our look that a later edit can
+/// share it: such an edit would pass the precondition unseen.
+fn unsettled_second(replica: &Replica, looked_at: Millis, conditional: bool) -> Option<u64> {
+    let version = replica.version.filter(|version| conditional && !version.is_fine())?;
+    replica.link.linked()?;
+    let safe_from = version.stamp.plus(i64::from(version.precision_ms));
+    (looked_at < safe_from).then(|| safe_from.0.abs_diff(looked_at.0))
+}

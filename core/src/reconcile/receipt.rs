@@ -1,0 +1,298 @@
+//! The end of a write. A receipt settles only the fields that were sent; everything else in it is an ordinary reading.
+
+use super::{FollowUp, Pass, Receipt, ReconcileError, Verdict};
+use crate::{
+    ids::{ConnectionId, ExternalId, FieldName},
+    journal::Heads,
+    outbox::Delivery,
+    remote::{Refusal, Remedy},
+    replica::{Intent, IntentVerb, Link, Observation, Parked, Replica, Source, StoredForm, Written},
+    time::{Clock, Tick},
+    value::Value,
+};
+
+impl Pass<'_> {
+    pub(super) fn receipt(
+        &mut self,
+        connection: &ConnectionId,
+        id: Tick,
+        result: Receipt,
+    ) -> Result<(), ReconcileError> {
+        self.out.verdict = Verdict::Delivery;
+        self.moved.insert(connection.clone());
+        let no_intent = ReconcileError::NoIntent(id, connection.clone());
+        if self.replica(connection)?.intent.as_ref().is_none_or(|intent| intent.id != id) {
+            return Err(no_intent);
+        }
+        if let Receipt::Unknown { message, wait_until } = result {
+            return self.lost_answer(connection, &message, wait_until);
+        }
+        let Some(intent) = self.replica_mut(connection)?.intent.take() else { return Err(no_intent) };
+        match result {
+            Receipt::Applied { id, answer, whole } => self.applied(connection, &intent, id, answer, whole)?,
+            Receipt::Gone => self.gone(connection, &intent)?,
+            Receipt::Stale => {
+                let now = self.now.at;
+                let replica = self.replica_mut(connection)?;
+                replica.delivery = Delivery::Dirty { due: now, attempts: 0, error: None };
+                self.read_back(connection)?;
+            }
+            Receipt::Exists { id, message } => self.exists(connection, id, &message)?,
+            Receipt::Refused { fields, refusal } => self.refused(connection, &intent, &fields, &refusal)?,
+            Receipt::NotApplied { error, jitter } => {
+                let now = self.now.at;
+                let replica = self.replica_mut(connection)?;
+                match &error.remedy {
+                    Remedy::Wait { after_ms, .. } => replica.delivery.wait(now, after_ms.unwrap_or(1_000)),
+                    Remedy::Refresh => replica.delivery.wait(now, 0),
+                    Remedy::Configure => replica.delivery.parked(now, &error.message),
+                    _ => replica.delivery.failed(now, &error.message, jitter),
+                }
+            }
+            Receipt::Unknown { .. } => {}
+        }
+        self.release_held(connection, &intent)
+    }
+
+    fn applied(
+        &mut self,
+        connection: &ConnectionId,
+        intent: &Intent,
+        id: ExternalId,
+        answer: Option<Box<Observation>>,
+        whole: bool,
+    ) -> Result<(), ReconcileError> {
+        let tick = self.now.tick;
+        if intent.verb == IntentVerb::Delete {
+            let replica = self.replica_mut(connection)?;
+            replica.link = Link::Gone { id };
+            replica.settled = tick;
+            replica.delivery = Delivery::Clean;
+            return Ok(());
+        }
+        let clean = whole && self.replica(connection)?.held.is_empty();
+        self.settle_sent(connection, intent)?;
+        let replica = self.replica_mut(connection)?;
+        replica.link = Link::Linked { id };
+        replica.settled = tick;
+        // Done for now; what is still owed is marked again before the commit.
+        replica.delivery = Delivery::Clean;
+        if let Some(answer) = answer {
+            self.adopt_answer(connection, intent, *answer, clean)?;
+        }
+        if !clean {
+            self.read_back(connection)?;
+        }
+        Ok(())
+    }
+
+    /// The baseline becomes what was sent, at the heads at which the patch was computed, for the sent fields only.
+    fn settle_sent(&mut self, connection: &ConnectionId, intent: &Intent) -> Result<(), ReconcileError> {
+        let replica = self.replica_mut(connection)?;
+        for (name, sent) in &intent.fields {
+            let before = replica.baseline.insert(name.clone(), sent.clone()).unwrap_or_default();
+            let heads = replica.reflected.of(name).clone();
+            replica.reflected.set(name, intent.heads.clone());
+            replica.stored.remove(name);
+            replica.written.insert(name.clone(), Written { sent: sent.clone(), before, heads, suspects: Vec::new() });
+            let writes = replica.writes.entry(name.clone()).or_default();
+            writes.push(sent.clone());
+            if writes.len() > Replica::WRITES_MAX {
+                writes.remove(0);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the write's own answer: a sent field that came back in another form is the provider's transformation if a
+    /// loose fold or the author proves it, else an edit by somebody whose write ours did not see.
+    fn adopt_answer(
+        &mut self,
+        connection: &ConnectionId,
+        intent: &Intent,
+        mut answer: Observation,
+        clean: bool,
+    ) -> Result<(), ReconcileError> {
+        answer.source = Source::Answer;
+        answer.begun = self.now.tick;
+        let mut edits = Vec::new();
+        for (name, sent) in &intent.fields {
+            let Some(shown) = answer.fields.remove(name) else { continue };
+            let by_us = answer.past.get(name).and_then(|past| past.first()).is_some_and(|newest| newest.by_us);
+            if shown == *sent {
+            } else if shown.loose_fold() == sent.loose_fold() || by_us {
+                let replica = self.replica_mut(connection)?;
+                replica.baseline.insert(name.clone(), shown.clone());
+                replica.stored.insert(name.clone(), StoredForm { sent: sent.clone(), stored: shown });
+            } else {
+                let (old, heads) = self.before_write(connection, name)?;
+                let clock = self.clock_of(&answer, name);
+                edits.push(self.edit_at(name, old, shown.clone(), clock, heads)?);
+                self.replica_mut(connection)?.baseline.insert(name.clone(), shown);
+            }
+            if clean {
+                self.replica_mut(connection)?.written.remove(name);
+            }
+        }
+        let origin = crate::journal::Origin::Connection(connection.clone());
+        let actor = self.connection_actor(connection);
+        for (name, hash) in self.make_edits(&origin, &actor, edits)? {
+            self.replica_mut(connection)?.reflected.set(&name, vec![hash]);
+        }
+        self.adopt(connection, answer)
+    }
+
+    fn before_write(&self, connection: &ConnectionId, name: &FieldName) -> Result<(Value, Heads), ReconcileError> {
+        let written = self.replica(connection)?.written.get(name);
+        Ok(written.map(|written| (written.before.clone(), written.heads.clone())).unwrap_or_default())
+    }
+
+    fn gone(&mut self, connection: &ConnectionId, intent: &Intent) -> Result<(), ReconcileError> {
+        let Some(id) = self.replica(connection)?.link.linked().cloned() else { return Ok(()) };
+        if intent.verb == IntentVerb::Delete {
+            let tick = self.now.tick;
+            let replica = self.replica_mut(connection)?;
+            replica.link = Link::Gone { id };
+            replica.settled = tick;
+            return Ok(());
+        }
+        // Gone for a write can also mean "hidden from us": only a reading decides.
+        let now = self.now.at;
+        self.replica_mut(connection)?.delivery.wait(now, 1_000);
+        self.read_back(connection)
+    }
+
+    fn exists(
+        &mut self,
+        connection: &ConnectionId,
+        id: Option<ExternalId>,
+        message: &str,
+    ) -> Result<(), ReconcileError> {
+        let now = self.now.at;
+        let replica = self.replica_mut(connection)?;
+        match id {
+            Some(id) => {
+                // The reading links the object, or shows that it belongs to another record.
+                replica.delivery.failed(now, message, 0);
+                self.out.follow_ups.insert(FollowUp::Read { connection: connection.clone(), id });
+            }
+            None => replica.delivery.parked(now, message),
+        }
+        Ok(())
+    }
+
+    /// The provider refused values: those fields are parked, the others are sent again.
+    fn refused(
+        &mut self,
+        connection: &ConnectionId,
+        intent: &Intent,
+        fields: &[FieldName],
+        refusal: &Refusal,
+    ) -> Result<(), ReconcileError> {
+        let at = self.now.at;
+        let reason = format!("{}: {}", refusal.code, refusal.message);
+        let values = self.state.fields.clone();
+        let sent: Vec<&FieldName> = fields.iter().filter(|name| intent.fields.contains_key(*name)).collect();
+        let replica = self.replica_mut(connection)?;
+        if sent.is_empty() {
+            // No field that could be left out is at fault: the write as a whole cannot be made.
+            replica.delivery.parked(at, &reason);
+            return Ok(());
+        }
+        for name in sent {
+            let value = values.get(name).cloned().unwrap_or_default();
+            replica.parked.insert(name.clone(), Parked { reason: reason.clone(), value, at });
+        }
+        replica.delivery = Delivery::Dirty { due: at, attempts: 0, error: Some(reason) };
+        Ok(())
+    }
+
+    /// Nobody knows whether the write took effect: it stays open until a reading by id, begun after nothing can be under
+    /// way any more, has shown what the object holds.
+    fn lost_answer(
+        &mut self,
+        connection: &ConnectionId,
+        message: &str,
+        wait_until: crate::time::Millis,
+    ) -> Result<(), ReconcileError> {
+        let replica = self.replica_mut(connection)?;
+        if let Some(intent) = &mut replica.intent {
+            intent.uncertain = true;
+        }
+        replica.delivery = Delivery::Dirty { due: wait_until, attempts: 1, error: Some(message.to_owned()) };
+        Ok(())
+    }
+
+    /// A reading by id came after a lost answer: sent fields that show a form of what was sent have been written.
+    pub(super) fn settle_uncertain(
+        &mut self,
+        connection: &ConnectionId,
+        observation: &Observation,
+    ) -> Result<(), ReconcileError> {
+        let tick = self.now.tick;
+        let replica = self.replica_mut(connection)?;
+        let Some(intent) = replica.intent.take() else { return Ok(()) };
+        for (name, sent) in &intent.fields {
+            let Some(shown) = observation.fields.get(name) else { continue };
+            let before = replica.baseline.get(name).cloned().unwrap_or_default();
+            if *shown == before || shown.loose_fold() != sent.loose_fold() {
+                continue;
+            }
+            replica.reflected.set(name, intent.heads.clone());
+            replica.baseline.insert(name.clone(), shown.clone());
+            if shown != sent {
+                replica.stored.insert(name.clone(), StoredForm { sent: sent.clone(), stored: shown.clone() });
+            }
+        }
+        if intent.verb == IntentVerb::Create && matches!(replica.link, Link::Unlinked) {
+            replica.link = Link::Linked { id: observation.id.clone() };
+        }
+        replica.version = None;
+        replica.settled = replica.settled.max(Tick(observation.begun.0.saturating_sub(1)));
+        replica.looked = replica.looked.max(tick);
+        self.moved.insert(connection.clone());
+        self.release_held(connection, &intent)
+    }
+
+    /// Readings that waited for the write: their values of sent fields must be accounted for, and each is then judged like
+    /// any reading begun before the write was closed.
+    fn release_held(&mut self, connection: &ConnectionId, intent: &Intent) -> Result<(), ReconcileError> {
+        let held = std::mem::take(&mut self.replica_mut(connection)?.held);
+        if held.is_empty() {
+            return Ok(());
+        }
+        for observation in &held {
+            self.suspect(connection, intent, observation)?;
+        }
+        for observation in held {
+            self.observe(connection, observation)?;
+        }
+        self.read_back(connection)
+    }
+
+    fn suspect(
+        &mut self,
+        connection: &ConnectionId,
+        intent: &Intent,
+        observation: &Observation,
+    ) -> Result<(), ReconcileError> {
+        for name in intent.fields.keys() {
+            let Some(shown) = observation.fields.get(name) else { continue };
+            let clock: Clock = self.clock_of(observation, name);
+            let Some(written) = self.replica_mut(connection)?.written.get_mut(name) else { continue };
+            let fold = shown.loose_fold();
+            let known = fold == written.sent.loose_fold() || fold == written.before.loose_fold();
+            if !known && !written.suspects.iter().any(|(value, _)| value == shown) {
+                written.suspects.push((shown.clone(), clock));
+            }
+        }
+        Ok(())
+    }
+
+    fn read_back(&mut self, connection: &ConnectionId) -> Result<(), ReconcileError> {
+        if let Some(id) = self.replica(connection)?.link.linked().cloned() {
+            self.out.follow_ups.insert(FollowUp::Read { connection: connection.clone(), id });
+        }
+        Ok(())
+    }
+}
