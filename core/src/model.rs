@@ -1,5 +1,13 @@
 //! Models: the record types of the product, their fields and each field's rules.
 
+mod canonical;
+mod nearest;
+mod parse;
+mod validate;
+
+pub use nearest::nearest;
+pub use validate::{ModelError, ModelProblem};
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
@@ -10,7 +18,7 @@ use crate::{
 };
 
 /// A record type of the product.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Model {
     /// The name used in the API and in configuration.
     pub name: ModelName,
@@ -24,7 +32,7 @@ pub struct Model {
 }
 
 /// One field of a model.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Field {
     /// The field's type.
     pub ty: FieldType,
@@ -121,6 +129,50 @@ pub enum DeleteRace {
     EditWins,
     /// The record stays deleted; the lost edits are kept as conflicts.
     DeleteWins,
+}
+
+impl Field {
+    /// A field of this type with the default rules: policy `latest`, blanks may win, nothing folded.
+    pub const fn of(ty: FieldType) -> Self {
+        Self {
+            ty,
+            policy: Policy::Latest,
+            blank_never_wins: false,
+            computed: false,
+            required: false,
+            canonical: Vec::new(),
+        }
+    }
+}
+
+impl FieldType {
+    /// The type's name in configuration and messages.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Text { .. } => "text",
+            Self::Bool => "bool",
+            Self::Int => "int",
+            Self::Decimal { .. } => "decimal",
+            Self::Date => "date",
+            Self::DateTime => "date_time",
+            Self::Enum { .. } => "enum",
+            Self::Set { .. } => "set",
+        }
+    }
+}
+
+impl Canonical {
+    /// The step's name in configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Trim => "trim",
+            Self::Lower => "lower",
+            Self::Nfc => "nfc",
+            Self::Newlines => "newlines",
+            Self::Phone => "phone",
+            Self::WholeSeconds => "whole_seconds",
+        }
+    }
 }
 
 impl Model {

@@ -12,7 +12,8 @@ use crate::time::Clock;
 /// The index of the winner; `None` without contenders.
 pub(super) fn choose(contenders: &[Contender<'_>], rank: &Rank<'_>) -> Option<usize> {
     let newest = newest(contenders)?;
-    let undecided = contenders.iter().enumerate().filter(|(_, contender)| contender.candidate.clock.order(&newest).is_none());
+    let undecided =
+        contenders.iter().enumerate().filter(|(_, contender)| contender.candidate.clock.order(&newest).is_none());
     undecided
         .min_by_key(|(_, contender)| {
             (rank(&contender.candidate.origin), Reverse(contender.arrival), contender.candidate.op)
