@@ -16,6 +16,7 @@ use super::{
 use crate::{
     ids::FieldName,
     model::{Field, FieldType, Model, nearest},
+    value::Value,
 };
 
 /// Holds a spec against its model.
@@ -32,6 +33,7 @@ pub(super) fn build(model: &Model, spec: &MappingSpec) -> Result<Mapping, Vec<Ma
     }
     builder.splits();
     builder.duplicates();
+    builder.errors.sort_by(|a, b| a.key.cmp(&b.key));
     if builder.errors.is_empty() { Ok(builder.mapping) } else { Err(builder.errors) }
 }
 
@@ -39,10 +41,10 @@ pub(super) fn build(model: &Model, spec: &MappingSpec) -> Result<Mapping, Vec<Ma
 struct Builder<'a> {
     model: &'a Model,
     mapping: Mapping,
-    /// The entries that are parts of one provider field, by that field's name.
-    splits: BTreeMap<&'a str, Vec<(&'a str, &'a FieldSpec)>>,
+    /// The entries that are parts of one provider field, by that field.
+    splits: BTreeMap<RemoteField, Vec<(Member, &'a FieldSpec)>>,
     /// Which entry writes which provider field.
-    writers: Vec<(&'a str, RemoteField)>,
+    writers: Vec<(String, RemoteField)>,
     errors: Vec<MappingError>,
 }
 
@@ -51,43 +53,41 @@ impl<'a> Builder<'a> {
         self.errors.extend(problems.into_iter().map(|problem| MappingError { key: key.to_owned(), problem }));
     }
 
-    fn entry(&mut self, key: &'a str, spec: &'a FieldSpec) {
-        if spec.constant.is_some() {
-            return self.constant(key, spec);
+    fn entry(&mut self, key: &str, spec: &'a FieldSpec) {
+        if let Some(json) = &spec.constant {
+            return self.constant(key, spec, json);
         }
-        let Some(field) = self.field_of(key, spec) else { return };
-        let misplaced = misplaced(spec);
-        let whole = misplaced.is_empty();
-        self.report(key, misplaced);
+        let Some(member) = self.member(key, spec) else {
+            let known = self.model.fields.keys().map(|name| name.as_str());
+            let nearest = nearest(key, known).map(str::to_owned);
+            return self.report(key, [MappingProblem::UnknownField { model: self.model.name.to_string(), nearest }]);
+        };
+        if member.field.computed && spec.direction.reads() {
+            self.report(key, [MappingProblem::Computed]);
+        }
+        self.report(key, misplaced(spec));
         if spec.split.is_some() {
-            return self.split_entry(key, spec, &field);
+            return self.part(key, spec, member);
         }
-        match self.shape_of(spec, &field) {
-            Ok((shape, remotes)) if whole => {
-                let member = Member { name: FieldName::new(key), field };
-                self.add(Relation { members: vec![member], remotes, direction: spec.direction, shape }, &[key]);
+        match shape_of(spec, &member.field) {
+            Ok((shape, remotes)) => {
+                self.add(Relation { members: vec![member], remotes, direction: spec.direction, shape });
             }
-            Ok(_) => {}
             Err(problems) => self.report(key, problems),
         }
     }
 
-    /// The model's field with this side's folding steps in front.
-    fn field_of(&mut self, key: &str, spec: &FieldSpec) -> Option<Field> {
-        let Some(field) = self.model.field(&FieldName::new(key)) else {
-            let known = self.model.fields.keys().map(|name| name.as_str());
-            let nearest = nearest(key, known).map(str::to_owned);
-            self.report(key, [MappingProblem::UnknownField { model: self.model.name.to_string(), nearest }]);
-            return None;
-        };
-        if field.computed && spec.direction.reads() {
-            self.report(key, [MappingProblem::Computed]);
-        }
-        let canonical = spec.canonical.iter().chain(&field.canonical).copied().collect();
-        Some(Field { canonical, ..field.clone() })
+    /// The model's field as this side sees it: with this side's folding steps in front, except where a value map folds the
+    /// provider's words and gives the model's own in return.
+    fn member(&self, key: &str, spec: &FieldSpec) -> Option<Member> {
+        let name = FieldName::new(key);
+        let field = self.model.field(&name)?;
+        let steps = if spec.values.is_empty() { spec.canonical.as_slice() } else { &[] };
+        let canonical = steps.iter().chain(&field.canonical).copied().collect();
+        Some(Member { name, field: Field { canonical, ..field.clone() } })
     }
 
-    fn constant(&mut self, key: &'a str, spec: &'a FieldSpec) {
+    fn constant(&mut self, key: &str, spec: &FieldSpec, json: &Json) {
         let bare = FieldSpec {
             field: spec.field.clone(),
             path: spec.path.clone(),
@@ -98,88 +98,53 @@ impl<'a> Builder<'a> {
             let reason = "a constant takes `field` or `path` and nothing else, since it is written once and never read";
             self.report(key, [MappingProblem::Misplaced { option: "constant", reason }]);
         }
-        match (single_target(spec), &spec.constant) {
-            (Ok(remote), Some(json)) if !is_blank(json) => {
-                self.writers.push((key, remote.clone()));
+        if is_blank(json) {
+            self.report(key, [MappingProblem::BlankConstant]);
+        }
+        match single_target(spec) {
+            Ok(remote) => {
+                self.writers.push((key.to_owned(), remote.clone()));
                 self.mapping.constants.push((remote, json.clone()));
             }
-            (Ok(_), _) => self.report(
-                key,
-                [MappingProblem::ValueNotPlain { key: "constant".to_owned(), given: "a blank".to_owned() }],
-            ),
-            (Err(problem), _) => self.report(key, [problem]),
+            Err(problem) => self.report(key, [problem]),
         }
     }
 
-    fn split_entry(&mut self, key: &'a str, spec: &'a FieldSpec, field: &Field) {
-        if let Some(problem) = not_text(&field.ty) {
-            self.report(key, [problem]);
-        }
-        if let Err(problem) = single_target(spec) {
-            return self.report(key, [problem]);
-        }
-        if let Some(remote) = spec.field.as_deref().or(spec.path.as_deref()) {
-            self.splits.entry(remote).or_default().push((key, spec));
+    /// Puts a part of a split aside until all its siblings are known.
+    fn part(&mut self, key: &str, spec: &'a FieldSpec, member: Member) {
+        self.report(key, not_text(&member.field.ty));
+        match single_target(spec) {
+            Ok(remote) => self.splits.entry(remote).or_default().push((member, spec)),
+            Err(problem) => self.report(key, [problem]),
         }
     }
 
-    fn shape_of(&self, spec: &FieldSpec, field: &Field) -> Result<(Shape, Vec<RemoteField>), Vec<MappingProblem>> {
-        if spec.join.is_empty() {
-            let remote = single_target(spec).map_err(|problem| vec![problem]);
-            let form = form_of(spec, field);
-            return match (remote, form) {
-                (Ok(remote), Ok(form)) => Ok((Shape::One(form), vec![remote])),
-                (remote, form) => Err(remote.err().into_iter().chain(form.err()).flatten().collect()),
-            };
-        }
-        let mut problems: Vec<MappingProblem> = not_text(&field.ty).into_iter().collect();
-        let separator = separator("with", spec.with.as_deref()).map_err(|problem| problems.push(problem)).ok();
-        let remotes = join_targets(spec).map_err(|more| problems.extend(more)).ok();
-        match (separator, remotes) {
-            (Some(separator), Some(remotes)) if problems.is_empty() => {
-                let parts = Parts { separator, count: remotes.len(), rest: spec.rest.unwrap_or_default() };
-                Ok((Shape::Join(parts), remotes))
-            }
-            _ => Err(problems),
-        }
-    }
-
-    /// Turns the collected parts into relations.
+    /// Turns the parts put aside into relations.
     fn splits(&mut self) {
         for (remote, mut entries) in std::mem::take(&mut self.splits) {
             entries.sort_by_key(|(_, spec)| spec.part);
-            let problems = split_problems(remote, &entries);
-            let (first, spec) = entries[0];
-            if !problems.is_empty() {
-                self.report(first, problems);
-                continue;
-            }
-            let members: Option<Vec<Member>> = entries.iter().map(|(key, spec)| self.member(key, spec)).collect();
-            let separator = separator("split", spec.split.as_deref());
-            if let (Some(members), Ok(separator), Ok(target)) = (members, separator, single_target(spec)) {
-                let parts = Parts { separator, count: members.len(), rest: spec.rest.unwrap_or_default() };
-                let keys: Vec<&'a str> = entries.iter().map(|(key, _)| *key).collect();
-                self.add(
-                    Relation { members, remotes: vec![target], direction: spec.direction, shape: Shape::Split(parts) },
-                    &keys,
-                );
+            let specs: Vec<&FieldSpec> = entries.iter().map(|(_, spec)| *spec).collect();
+            let first = specs[0];
+            let problems = split_problems(&remote.to_string(), &specs);
+            self.report(entries[0].0.name.as_str(), problems);
+            if let Ok(separator) = separator("split", first.split.as_deref()) {
+                let parts = Parts { separator, count: specs.len(), rest: first.rest.unwrap_or_default() };
+                let members = entries.into_iter().map(|(member, _)| member).collect();
+                let (direction, shape) = (first.direction, Shape::Split(parts));
+                self.add(Relation { members, remotes: vec![remote], direction, shape });
             }
         }
     }
 
-    fn member(&self, key: &str, spec: &FieldSpec) -> Option<Member> {
-        let field = self.model.field(&FieldName::new(key))?;
-        let canonical = spec.canonical.iter().chain(&field.canonical).copied().collect();
-        Some(Member { name: FieldName::new(key), field: Field { canonical, ..field.clone() } })
-    }
-
-    fn add(&mut self, relation: Relation, keys: &[&'a str]) {
-        if relation.direction.writes() {
-            self.writers.extend(relation.remotes.iter().map(|remote| (keys[0], remote.clone())));
-        }
+    fn add(&mut self, relation: Relation) {
         let place = self.mapping.relations.len();
         for (index, member) in relation.members.iter().enumerate() {
             self.mapping.places.insert(member.name.clone(), (place, index));
+        }
+        if relation.direction.writes() {
+            let key = relation.members[0].name.as_str();
+            self.writers.extend(relation.remotes.iter().map(|remote| (key.to_owned(), remote.clone())));
+            self.report(key, relation.unsendable());
         }
         self.mapping.relations.push(relation);
     }
@@ -189,14 +154,67 @@ impl<'a> Builder<'a> {
         let mut writers = std::mem::take(&mut self.writers);
         writers.sort();
         for (index, (key, remote)) in writers.iter().enumerate() {
-            if let Some((other, _)) =
-                writers[..index].iter().find(|(other, earlier)| other != key && earlier.overlaps(remote))
-            {
+            let earlier = writers[..index].iter().find(|(other, earlier)| other != key && earlier.overlaps(remote));
+            if let Some((other, _)) = earlier {
                 self.report(
                     key,
-                    [MappingProblem::DuplicateTarget { remote: remote.to_string(), other: (*other).to_owned() }],
+                    [MappingProblem::DuplicateTarget { remote: remote.to_string(), other: other.clone() }],
                 );
             }
+        }
+    }
+}
+
+impl Relation {
+    /// The listed values of a closed type that do not come back from this provider as themselves.
+    fn unsendable(&self) -> Vec<MappingProblem> {
+        let mut problems = Vec::new();
+        for (index, member) in self.members.iter().enumerate() {
+            for value in listed(&member.field.ty) {
+                let reason = match self.project(index, &value) {
+                    Ok(projected) if projected == value => continue,
+                    Ok(projected) => format!("it would be read back as {}", projected.to_json()),
+                    Err(fault) => fault.message,
+                };
+                problems.push(MappingProblem::Unsendable { value: value.to_json().to_string(), reason });
+            }
+        }
+        problems
+    }
+}
+
+/// The values that a closed type lists.
+fn listed(ty: &FieldType) -> Vec<Value> {
+    match ty {
+        FieldType::Enum { values } => values.iter().map(Value::text).collect(),
+        FieldType::Set { values } => values.iter().map(|member| Value::Set([member.clone()].into())).collect(),
+        FieldType::Bool => vec![Value::Bool(true), Value::Bool(false)],
+        _ => Vec::new(),
+    }
+}
+
+/// How an entry's two sides belong together, and the provider's side.
+fn shape_of(spec: &FieldSpec, field: &Field) -> Result<(Shape, Vec<RemoteField>), Vec<MappingProblem>> {
+    if !spec.join.is_empty() {
+        return join_of(spec, field);
+    }
+    match (single_target(spec), form_of(spec, field)) {
+        (Ok(remote), Ok(form)) => Ok((Shape::One(form), vec![remote])),
+        (remote, form) => Err(remote.err().into_iter().chain(form.err().into_iter().flatten()).collect()),
+    }
+}
+
+fn join_of(spec: &FieldSpec, field: &Field) -> Result<(Shape, Vec<RemoteField>), Vec<MappingProblem>> {
+    let mut problems: Vec<MappingProblem> = not_text(&field.ty).into_iter().collect();
+    match (separator("with", spec.with.as_deref()), join_targets(spec)) {
+        (Ok(separator), Ok(remotes)) if problems.is_empty() => {
+            let parts = Parts { separator, count: remotes.len(), rest: spec.rest.unwrap_or_default() };
+            Ok((Shape::Join(parts), remotes))
+        }
+        (separator, remotes) => {
+            problems.extend(separator.err());
+            problems.extend(remotes.err().into_iter().flatten());
+            Err(problems)
         }
     }
 }
@@ -280,13 +298,12 @@ fn not_text(ty: &FieldType) -> Option<MappingProblem> {
 }
 
 /// What is wrong with the parts of one provider field, sorted by part.
-fn split_problems(remote: &str, entries: &[(&str, &FieldSpec)]) -> Vec<MappingProblem> {
+fn split_problems(remote: &str, specs: &[&FieldSpec]) -> Vec<MappingProblem> {
     let mut problems = Vec::new();
-    let (_, first) = entries[0];
-    let in_order = entries.iter().enumerate().all(|(index, (_, spec))| spec.part == Some(index + 1));
-    if entries.len() < 2 || !in_order {
-        let parts =
-            entries.iter().map(|(_, spec)| spec.part.map_or_else(|| "none".to_owned(), |part| part.to_string()));
+    let first = specs[0];
+    let in_order = specs.iter().enumerate().all(|(index, spec)| spec.part == Some(index + 1));
+    if specs.len() < 2 || !in_order {
+        let parts = specs.iter().map(|spec| spec.part.map_or_else(|| "none".to_owned(), |part| part.to_string()));
         let given = parts.collect::<Vec<_>>().join(", ");
         problems.push(MappingProblem::Parts { remote: remote.to_owned(), given });
     }
@@ -294,7 +311,7 @@ fn split_problems(remote: &str, entries: &[(&str, &FieldSpec)]) -> Vec<MappingPr
         (&spec.split, spec.rest.unwrap_or_default(), spec.direction)
             == (&first.split, first.rest.unwrap_or_default(), first.direction)
     };
-    if !entries.iter().all(|(_, spec)| alike(spec)) {
+    if !specs.iter().all(|spec| alike(spec)) {
         problems.push(MappingProblem::PartsDiffer { remote: remote.to_owned() });
     }
     problems.extend(separator("split", first.split.as_deref()).err());

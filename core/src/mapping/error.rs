@@ -127,6 +127,17 @@ pub enum MappingProblem {
         /// What would work.
         usable: String,
     },
+    /// A listed value of the field cannot be kept at the provider.
+    #[error("the value {value} cannot be kept there: {reason}")]
+    Unsendable {
+        /// The model value, as JSON.
+        value: String,
+        /// Why, and how to mend it.
+        reason: String,
+    },
+    /// A constant that says nothing.
+    #[error("`constant` is blank: give a value, or remove the entry")]
+    BlankConstant,
     /// The computed field is read from a provider.
     #[error("the field is computed by the service: give it `direction: write`")]
     Computed,

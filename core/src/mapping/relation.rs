@@ -9,7 +9,7 @@ use super::{
     FieldFault, Reading,
     form::Form,
     parts::Parts,
-    remote::RemoteField,
+    remote::{NotAnObject, RemoteField},
     spec::Direction,
     wire::{is_blank, scalar_text},
 };
@@ -66,23 +66,35 @@ impl Relation {
     /// Reads the relation's model fields out of the provider's object. Where the object does not show all of the provider's
     /// side, nothing is read: half a whole is no value.
     pub(super) fn read(&self, raw: &Raw, reading: &mut Reading) {
-        let mut shown = Vec::with_capacity(self.remotes.len());
-        for remote in &self.remotes {
-            match remote.get(raw) {
-                Ok(Some(json)) => shown.push(json),
-                Ok(None) => return,
-                Err(super::remote::NotAnObject) => {
-                    let message = format!("`{}` is no object there: correct the `path`", remote.top());
-                    reading.faults.extend(self.members.iter().map(|member| self.fault(member, message.clone())));
-                    return;
+        match &self.shape {
+            Shape::One(form) => {
+                if let Some(json) = self.shown(0, raw, reading) {
+                    self.take(reading, 0, form.decode(&self.members[0].field, json));
+                }
+            }
+            Shape::Join(parts) => {
+                let shown: Option<Vec<&Json>> =
+                    (0..self.remotes.len()).map(|index| self.shown(index, raw, reading)).collect();
+                if let Some(shown) = shown {
+                    self.take(reading, 0, self.read_join(parts, &shown));
+                }
+            }
+            Shape::Split(parts) => {
+                if let Some(json) = self.shown(0, raw, reading) {
+                    self.read_split(parts, json, reading);
                 }
             }
         }
-        match &self.shape {
-            Shape::One(form) => self.take(reading, 0, form.decode(&self.members[0].field, shown[0])),
-            Shape::Join(parts) => self.take(reading, 0, self.read_join(parts, &shown)),
-            Shape::Split(parts) => self.read_split(parts, shown[0], reading),
-        }
+    }
+
+    /// What the object shows for one of the provider's fields.
+    fn shown<'a>(&self, index: usize, raw: &'a Raw, reading: &mut Reading) -> Option<&'a Json> {
+        let remote = &self.remotes[index];
+        remote.get(raw).unwrap_or_else(|NotAnObject| {
+            let message = format!("`{}` is no object there: correct the `path`", remote.top());
+            reading.faults.extend(self.members.iter().map(|member| self.fault(member, message.clone())));
+            None
+        })
     }
 
     fn take(&self, reading: &mut Reading, index: usize, value: Result<Value, String>) {
@@ -128,14 +140,14 @@ impl Relation {
         else {
             return Ok(());
         };
+        let fault = |message| self.fault(first, message);
         match &self.shape {
             Shape::One(form) => {
-                let json = self.admitted(first, values).and_then(|value| form.encode(&value));
-                self.remotes[0].put(body, json.map_err(|message| self.fault(first, message))?);
+                let (json, _) = spelled(form, &first.field, &values[&first.name]).map_err(fault)?;
+                self.remotes[0].put(body, json);
             }
             Shape::Join(parts) => {
-                let whole =
-                    self.admitted(first, values).and_then(text_of).map_err(|message| self.fault(first, message))?;
+                let whole = whole_text(parts, &first.field, &values[&first.name]).map_err(fault)?;
                 for (remote, part) in self.remotes.iter().zip(parts.deal(&whole)) {
                     remote.put(body, text_or_null(part));
                 }
@@ -143,10 +155,6 @@ impl Relation {
             Shape::Split(parts) => self.remotes[0].put(body, self.write_split(parts, first, values, creating)?),
         }
         Ok(())
-    }
-
-    fn admitted(&self, member: &Member, values: &Fields) -> Result<Value, String> {
-        member.field.admit(values.get(&member.name).cloned().unwrap_or_default())
     }
 
     fn write_split(&self, parts: &Parts, first: &Member, values: &Fields, creating: bool) -> Result<Json, FieldFault> {
@@ -159,9 +167,9 @@ impl Relation {
                 );
                 return Err(self.fault(first, message));
             }
-            let value = values.get(&member.name).cloned().unwrap_or_default();
-            let projected = self.project_part(parts, index, value).and_then(text_of);
-            texts.push(projected.map_err(|message| self.fault(member, message))?);
+            let value = values.get(&member.name).unwrap_or(&Value::Null);
+            let text = self.project_part(parts, index, value).and_then(text_of);
+            texts.push(text.map_err(|message| self.fault(member, message))?);
         }
         let whole = parts.compose(texts.iter().map(String::as_str));
         if parts.deal(&whole) != texts {
@@ -177,26 +185,19 @@ impl Relation {
     pub(super) fn project(&self, index: usize, value: &Value) -> Result<Value, FieldFault> {
         let member = &self.members[index];
         let projected = match &self.shape {
-            Shape::One(form) => member.field.admit(value.clone()).and_then(|value| {
-                if form.is_natural(&member.field) {
-                    Ok(value)
-                } else {
-                    form.decode(&member.field, &form.encode(&value)?)
-                }
-            }),
-            Shape::Join(parts) => member
-                .field
-                .admit(value.clone())
-                .and_then(text_of)
-                .and_then(|whole| normal_value(&member.field, parts, &whole)),
-            Shape::Split(parts) => self.project_part(parts, index, value.clone()),
+            Shape::One(form) if form.is_natural(&member.field) => member.field.admit(value.clone()),
+            Shape::One(form) => spelled(form, &member.field, value).map(|(_, projected)| projected),
+            Shape::Join(parts) => {
+                whole_text(parts, &member.field, value).and_then(|whole| normal_value(&member.field, parts, &whole))
+            }
+            Shape::Split(parts) => self.project_part(parts, index, value),
         };
         projected.map_err(|message| self.fault(member, message))
     }
 
-    fn project_part(&self, parts: &Parts, index: usize, value: Value) -> Result<Value, String> {
+    fn project_part(&self, parts: &Parts, index: usize, value: &Value) -> Result<Value, String> {
         let field = &self.members[index].field;
-        let text = text_of(field.admit(value)?)?;
+        let text = text_of(field.admit(value.clone())?)?;
         if parts.is_single(index) && parts.separator.pieces(&text).len() > 1 {
             return Err(format!(
                 "`{text}` holds the separator at which `{}` is split, and would be read back as two parts: write it without, or change `split` or `rest`",
@@ -205,6 +206,19 @@ impl Relation {
         }
         normal_value(field, parts, &text)
     }
+}
+
+/// The provider's spelling of a value, and what will be read back of it: a spelling that could not be read is never sent.
+fn spelled(form: &Form, field: &Field, value: &Value) -> Result<(Json, Value), String> {
+    let json = form.encode(&field.admit(value.clone())?)?;
+    let projected = form.decode(field, &json)?;
+    Ok((json, projected))
+}
+
+/// The text of a whole that can be read back after it was dealt out.
+fn whole_text(parts: &Parts, field: &Field, value: &Value) -> Result<String, String> {
+    let whole = text_of(field.admit(value.clone())?)?;
+    text_of(normal_value(field, parts, &whole)?)
 }
 
 /// The canonical value of a whole, or of a part, in normal form. It is folded first, so that folding makes no new separators.

@@ -62,27 +62,21 @@ impl RemoteField {
 
     /// Puts a value where the field stands, making the objects around it.
     pub(super) fn put(&self, raw: &mut Raw, json: Json) {
-        let Some((last, outer)) = self.below.split_last() else {
-            raw.insert(self.top.clone(), json);
-            return;
-        };
-        let mut inner = object_in(raw, &self.top);
-        for step in outer {
-            inner = object_in(inner, step);
-        }
-        inner.insert(last.clone(), json);
+        put_below(raw.entry(self.top.as_str()).or_insert(Json::Null), &self.below, json);
     }
 }
 
-/// The object under a key, made where there is none.
-fn object_in<'a>(raw: &'a mut Raw, key: &str) -> &'a mut Raw {
-    let entry = raw.entry(key).or_insert_with(|| Json::Object(Raw::new()));
-    if !entry.is_object() {
-        *entry = Json::Object(Raw::new());
+/// Puts a value below some steps; whatever stands on the way becomes an object.
+fn put_below(place: &mut Json, steps: &[String], json: Json) {
+    let Some((step, below)) = steps.split_first() else {
+        *place = json;
+        return;
+    };
+    if !place.is_object() {
+        *place = Json::Object(Raw::new());
     }
-    match entry {
-        Json::Object(inner) => inner,
-        _ => unreachable!("the entry was made an object just above"),
+    if let Json::Object(inner) = place {
+        put_below(inner.entry(step.as_str()).or_insert(Json::Null), below, json);
     }
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use crate::{
-    model::{Field, FieldType},
+    model::{Field, FieldType, number_text},
     time::Millis,
     value::Value,
 };
@@ -64,7 +64,7 @@ impl Wire {
             (Self::Number, Value::Int(number)) => Ok(Json::from(*number)),
             (Self::Number, Value::Decimal(number)) => Ok(number_json(*number)),
             (Self::Number, Value::Bool(flag)) => Ok(Json::from(u8::from(*flag))),
-            (Self::Number, Value::Text(text)) => number_text(text).map(number_json),
+            (Self::Number, Value::Text(text)) => wanted_number(text).map(number_json),
             (Self::Date, Value::DateTime(at)) => Ok(Json::String(day_of(*at)?.to_string())),
             (Self::DateTime, Value::Date(day)) => Ok(Json::String(midnight(*day)?.to_rfc3339())),
             (Self::EpochMs, Value::Date(day)) => Ok(Json::from(midnight(*day)?.0)),
@@ -125,22 +125,17 @@ fn number_json(number: Decimal) -> Json {
         return Json::from(whole);
     }
     let float = number.to_f64().map(Json::from);
-    let keeps_digits = |json: &Json| decimal_text(&json.to_string()) == Some(number);
+    let keeps_digits = |json: &Json| number_text(&json.to_string()) == Some(number);
     float.filter(keeps_digits).unwrap_or_else(|| Json::String(number.to_string()))
 }
 
-fn decimal_text(text: &str) -> Option<Decimal> {
-    let text = text.trim();
-    text.parse().or_else(|_| Decimal::from_scientific(text)).ok().map(|number: Decimal| number.normalize())
-}
-
-fn number_text(text: &str) -> Result<Decimal, String> {
-    decimal_text(text).ok_or_else(|| format!("`{text}` is not a number, and a number is kept there"))
+fn wanted_number(text: &str) -> Result<Decimal, String> {
+    number_text(text).ok_or_else(|| format!("`{text}` is not a number, and a number is kept there"))
 }
 
 fn number(json: &Json) -> Result<Decimal, String> {
     match json {
-        Json::Number(_) | Json::String(_) => number_text(&scalar_text(json)),
+        Json::Number(_) | Json::String(_) => wanted_number(&scalar_text(json)),
         other => Err(format!("{other} is not a number")),
     }
 }

@@ -55,11 +55,14 @@ impl Field {
                     return Err(unknown_value(stranger, values.iter().map(String::as_str)));
                 }
             }
+            (FieldType::DateTime, Value::DateTime(at)) => {
+                Timestamp::from_millisecond(at.0)
+                    .map_err(|_| "the instant lies outside the years -9999 to 9999".to_owned())?;
+            }
             (FieldType::Bool, Value::Bool(_))
             | (FieldType::Int, Value::Int(_))
             | (FieldType::Decimal { .. }, Value::Decimal(_))
             | (FieldType::Date, Value::Date(_))
-            | (FieldType::DateTime, Value::DateTime(_))
             | (FieldType::Set { .. }, Value::Set(_))
             | (_, Value::Null) => {}
             _ => return Err(format!("{} does not fit a field of type {}", quoted(&value.to_json()), self.ty.name())),
@@ -120,17 +123,19 @@ fn parse_decimal(json: &Json) -> Result<Value, String> {
     }
 }
 
-/// A number, from a JSON number or from text without separators of thousands.
 fn number(json: &Json) -> Option<Decimal> {
-    let text = match json {
-        Json::String(text) => text.trim().to_owned(),
-        Json::Number(number) => number.to_string(),
-        _ => return None,
-    };
-    if text.contains('_') {
-        return None;
+    match json {
+        Json::String(text) => number_text(text),
+        Json::Number(number) => number_text(&number.to_string()),
+        _ => None,
     }
-    text.parse().or_else(|_| Decimal::from_scientific(&text)).ok()
+}
+
+/// A number from text, plain or with an exponent, without separators of thousands.
+pub(crate) fn number_text(text: &str) -> Option<Decimal> {
+    let text = text.trim();
+    let plain = !text.contains('_');
+    text.parse().or_else(|_| Decimal::from_scientific(text)).ok().filter(|_| plain)
 }
 
 fn parse_date(json: &Json) -> Result<Value, String> {
