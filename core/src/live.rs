@@ -239,3 +239,118 @@ mod rfc3339 {
         Ok(Millis(timestamp.as_millisecond()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn change() -> Change {
+        Change {
+            cursor: Cursor(7),
+            event: FeedEvent {
+                record: RecordId(uuid::Uuid::from_u128(1)),
+                model: "contact".into(),
+                action: Action::Updated,
+                version: 3,
+                fields: JsonFields::from_iter([
+                    ("stage".to_owned(), json!("customer")),
+                    ("tags".to_owned(), json!(["a", "b"])),
+                ]),
+                changed: vec![ChangedField {
+                    field: "stage".into(),
+                    origin: Origin::Connection("acme-hubspot".into()),
+                    before: json!("mql"),
+                }],
+                at: Millis(1_700_000_000_123),
+            },
+        }
+    }
+
+    /// The wire form is a promise to clients: every message both ways, letter by letter.
+    #[test]
+    fn server_messages_have_the_documented_form() {
+        let id = "00000000-0000-0000-0000-000000000001";
+        let at = "2023-11-14T22:13:20.123Z";
+        let row = SnapshotRow {
+            record: change().event.record,
+            model: "contact".into(),
+            version: 3,
+            fields: JsonFields::new(),
+            at: change().event.at,
+        };
+        for (message, wire) in [
+            (ServerMessage::Subscribed { cursor: Cursor(6) }, json!({"type": "subscribed", "cursor": 6})),
+            (
+                ServerMessage::Snapshot { rows: vec![row] },
+                json!({"type": "snapshot",
+                    "rows": [{"record": id, "model": "contact", "version": 3, "fields": {}, "at": at}]}),
+            ),
+            (ServerMessage::SnapshotEnd { cursor: Cursor(6) }, json!({"type": "snapshot_end", "cursor": 6})),
+            (
+                ServerMessage::Change(change()),
+                json!({"type": "change", "cursor": 7, "record": id, "model": "contact", "action": "updated",
+                    "version": 3, "fields": {"stage": "customer", "tags": ["a", "b"]}, "at": at,
+                    "changed": [{"field": "stage", "before": "mql",
+                        "origin": {"kind": "connection", "id": "acme-hubspot"}}]}),
+            ),
+            (ServerMessage::Resync { cursor: Cursor(9) }, json!({"type": "resync", "cursor": 9})),
+            (
+                ServerMessage::Error { code: ErrorCode::UnknownModel, message: "no model \"x\"".into() },
+                json!({"type": "error", "code": "unknown_model", "message": "no model \"x\""}),
+            ),
+            (ServerMessage::Pong, json!({"type": "pong"})),
+        ] {
+            assert_eq!(serde_json::to_value(&message).unwrap(), wire);
+            assert_eq!(serde_json::from_value::<ServerMessage>(wire).unwrap(), message);
+        }
+    }
+
+    #[test]
+    fn client_messages_are_read_as_documented_and_strictly() {
+        let everything = ClientMessage::Subscribe(Subscribe::default());
+        let precise = ClientMessage::Subscribe(Subscribe {
+            models: vec!["contact".into()],
+            filter: Filter([("stage".into(), json!("customer"))].into()),
+            cursor: Some(Cursor(4)),
+            snapshot: true,
+        });
+        for (wire, message) in [
+            (json!({"type": "subscribe"}), Some(everything)),
+            (
+                json!({"type": "subscribe", "models": ["contact"], "filter": {"stage": "customer"}, "cursor": 4,
+                    "snapshot": true}),
+                Some(precise),
+            ),
+            (json!({"type": "ack", "cursor": 4}), Some(ClientMessage::Ack { cursor: Cursor(4) })),
+            (json!({"type": "ping"}), Some(ClientMessage::Ping)),
+            (json!({"type": "subscribe", "model": "contact"}), None),
+            (json!({"type": "subscribe", "cursor": -1}), None),
+            (json!({"type": "shout"}), None),
+            (json!({}), None),
+        ] {
+            assert_eq!(serde_json::from_value::<ClientMessage>(wire.clone()).ok(), message, "{wire}");
+        }
+    }
+
+    #[test]
+    fn a_filter_hears_of_records_that_match_now_or_did_before() {
+        for (filter, matches, concerns) in [
+            (json!({}), true, true),
+            (json!({"stage": "customer"}), true, true),
+            (json!({"stage": "mql"}), false, true),
+            (json!({"stage": "lead"}), false, false),
+            (json!({"tags": "a"}), true, true),
+            (json!({"tags": ["b", "a"]}), true, true),
+            (json!({"tags": ["a"]}), false, false),
+            (json!({"stage": "mql", "tags": "b"}), false, true),
+            (json!({"stage": "mql", "tags": "c"}), false, false),
+            (json!({"phone": null}), true, true),
+        ] {
+            let wanted: Filter = serde_json::from_value(filter.clone()).unwrap();
+            let event = change().event;
+            assert_eq!((wanted.matches(&event.fields), wanted.concerns(&event)), (matches, concerns), "{filter}");
+        }
+    }
+}

@@ -209,3 +209,126 @@ impl<'a> Standing<'a> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: RecordId = RecordId(uuid::Uuid::from_u128(1));
+    const B: RecordId = RecordId(uuid::Uuid::from_u128(2));
+
+    /// `"email=a name=b"` as match keys.
+    fn keys(text: &str) -> Vec<MatchKey> {
+        let pairs = text.split_whitespace().filter_map(|pair| pair.split_once('='));
+        pairs.map(|(name, value)| MatchKey { name: name.into(), value: value.into() }).collect()
+    }
+
+    fn candidate(record: RecordId, text: &str, seat: Seat) -> Candidate {
+        Candidate { record, keys: keys(text), seat }
+    }
+
+    #[test]
+    fn ids_decide_before_the_key_field_and_that_before_match_keys() {
+        let rival = || vec![candidate(B, "email=x", Seat::Free)];
+        let claim = |seat| Some(Claim { record: A, seat });
+        for (by_id, by_alias, by_key, verdict) in [
+            (Some(A), vec![B], None, Match::Known(A)),
+            (None, vec![A, B], None, Match::Known(A)),
+            (Some(B), vec![], claim(Seat::Free), Match::Known(B)),
+            (None, vec![], claim(Seat::Free), Match::Link(A)),
+            (None, vec![], claim(Seat::Creating), Match::Link(A)),
+            (None, vec![], claim(Seat::Taken), Match::Ambiguous(vec![A])),
+            (None, vec![], claim(Seat::Detached), Match::Ambiguous(vec![A])),
+            (None, vec![], None, Match::Link(B)),
+        ] {
+            let evidence = Evidence { by_id, by_alias, by_key, keys: keys("email=x"), candidates: rival() };
+            assert_eq!(decide(&evidence), verdict, "{evidence:?}");
+        }
+    }
+
+    #[test]
+    fn match_keys_link_what_is_certain_and_hold_what_is_not() {
+        use Seat::{Creating, Detached, Free, Taken};
+        let unsure = |records: &[RecordId]| Match::Ambiguous(records.to_vec());
+        let object = "email=x phone=1";
+        for (why, candidates, verdict) in [
+            ("nobody is like it", vec![], Match::New),
+            ("one is free", vec![candidate(A, "email=x", Free)], Match::Link(A)),
+            ("two objects of one connection are two records", vec![candidate(A, "email=x phone=1", Taken)], Match::New),
+            (
+                "one is taken, the other free",
+                vec![candidate(A, "email=x", Taken), candidate(B, "email=x", Free)],
+                Match::Link(B),
+            ),
+            (
+                "two are free and alike",
+                vec![candidate(B, "email=x", Free), candidate(A, "email=x", Free)],
+                unsure(&[A, B]),
+            ),
+            (
+                "the better key decides between keys",
+                vec![candidate(A, "phone=1", Free), candidate(B, "email=x", Free)],
+                Match::Link(B),
+            ),
+            (
+                "a shared mailbox, told apart by the lesser key",
+                vec![candidate(A, "email=x phone=2", Free), candidate(B, "email=x phone=1", Free)],
+                Match::Link(B),
+            ),
+            (
+                "a shared mailbox, and one lacks the lesser key",
+                vec![candidate(A, "email=x", Free), candidate(B, "email=x phone=1", Free)],
+                unsure(&[A, B]),
+            ),
+            (
+                "a shared mailbox, and the lesser key denies both",
+                vec![candidate(A, "email=x phone=2", Free), candidate(B, "email=x phone=3", Free)],
+                unsure(&[A, B]),
+            ),
+            ("the lesser key denies the only one", vec![candidate(A, "email=x phone=2", Free)], Match::Link(A)),
+            ("a shared telephone, denied by the better key", vec![candidate(A, "email=y phone=1", Free)], unsure(&[A])),
+            ("the better key is blank there", vec![candidate(A, "phone=1", Free)], Match::Link(A)),
+            ("denied and taken", vec![candidate(A, "email=y phone=1", Taken)], Match::New),
+            ("a create is in flight", vec![candidate(A, "email=x", Creating)], Match::Creating(A)),
+            (
+                "a create is in flight for one of two",
+                vec![candidate(B, "email=x", Free), candidate(A, "email=x", Creating)],
+                Match::Creating(A),
+            ),
+            ("a person cut the link", vec![candidate(A, "email=x", Detached)], unsure(&[A])),
+            ("nothing agrees", vec![candidate(A, "email=z", Free)], Match::New),
+        ] {
+            let forward = Evidence { keys: keys(object), candidates, ..Evidence::default() };
+            let mut backward = forward.clone();
+            backward.candidates.reverse();
+            assert_eq!((decide(&forward), decide(&backward)), (verdict.clone(), verdict), "{why}");
+        }
+    }
+
+    #[test]
+    fn keys_are_folded_complete_and_bounded() {
+        use crate::value::Value;
+        let members = |names: &[&str]| names.iter().map(|name| crate::ids::FieldName::from(*name)).collect::<Vec<_>>();
+        let fields: Fields = [
+            ("email".into(), Value::text(" Ann@X.org\u{a0}")),
+            ("last_name".into(), Value::text("L\"E\u{301}")),
+            ("phone".into(), Value::text("+15550100")),
+            ("fax".into(), Value::Null),
+            ("notes".into(), Value::text("n".repeat(5_000))),
+        ]
+        .into();
+        for (names, value) in [
+            (&["email"][..], Some("ann@x.org")),
+            (&["last_name", "phone"], Some(r#"["l\"é","15550100"]"#)),
+            (&["email", "fax"], None),
+            (&["email", "mobile"], None),
+            (&[], None),
+        ] {
+            let key = MatchKey::of(&members(names), &fields);
+            assert_eq!(key.as_ref().map(|key| key.value.as_str()), value, "{names:?}");
+            assert!(key.is_none_or(|key| key.name == names.join("+")));
+        }
+        let long = MatchKey::of(&members(&["notes"]), &fields).unwrap();
+        assert!(long.value.starts_with("blake3:") && long.value.len() <= MatchKey::VALUE_LEN_MAX);
+    }
+}

@@ -117,3 +117,75 @@ fn backoff_ms(attempts: u32, jitter: u32) -> u64 {
 fn clipped(text: &str) -> String {
     text.chars().take(Delivery::ERROR_LEN_MAX).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Millis = Millis(1_000_000);
+
+    fn dirty(due: Millis, attempts: u32, error: Option<&str>) -> Delivery {
+        Delivery::Dirty { due, attempts, error: error.map(str::to_owned) }
+    }
+
+    fn parked() -> Delivery {
+        Delivery::Parked { reason: "refused".into(), since: Millis(5) }
+    }
+
+    #[test]
+    fn transitions_follow_the_table() {
+        type Transition = fn(&mut Delivery);
+        let (mark, replay): (Transition, Transition) = (|d| d.mark(NOW), |d| d.replay(NOW));
+        let wait: Transition = |d| d.wait(NOW, 500);
+        let late = NOW.plus(9_000);
+        for (name, transition, before, after) in [
+            ("mark", mark, Delivery::Clean, dirty(NOW, 0, None)),
+            ("mark", mark, dirty(late, 3, Some("busy")), dirty(late, 3, Some("busy"))),
+            ("mark", mark, parked(), dirty(NOW, 0, None)),
+            ("replay", replay, Delivery::Clean, Delivery::Clean),
+            ("replay", replay, dirty(late, 3, Some("busy")), dirty(NOW, 0, None)),
+            ("replay", replay, parked(), dirty(NOW, 0, None)),
+            ("wait", wait, Delivery::Clean, Delivery::Clean),
+            ("wait", wait, dirty(NOW, 2, Some("busy")), dirty(NOW.plus(500), 2, Some("busy"))),
+            ("wait", wait, dirty(late, 2, None), dirty(late, 2, None)),
+            ("wait", wait, parked(), parked()),
+            ("settled", Delivery::settled, dirty(NOW, 2, None), Delivery::Clean),
+            ("settled", Delivery::settled, parked(), Delivery::Clean),
+        ] {
+            let mut delivery = before.clone();
+            transition(&mut delivery);
+            assert_eq!(delivery, after, "{name} of {before:?}");
+        }
+    }
+
+    #[test]
+    fn waits_double_up_to_the_cap_and_jitter_stays_in_the_second_half() {
+        for (failures, jitter, wait_ms) in [
+            (1, 1_000, 1_000),
+            (1, 0, 500),
+            (2, 1_000, 2_000),
+            (5, 500, 12_000),
+            (12, 1_000, 2_048_000),
+            (13, 1_000, Delivery::BACKOFF_MAX_MS as i64),
+            (19, 0, Delivery::BACKOFF_MAX_MS as i64 / 2),
+            (3, 99_999, 4_000),
+        ] {
+            let mut delivery = Delivery::Clean;
+            delivery.mark(NOW);
+            (0..failures).for_each(|_| delivery.failed(NOW, "busy", jitter));
+            assert_eq!(delivery.due(), Some(NOW.plus(wait_ms)), "after {failures} failures with jitter {jitter}");
+            assert_eq!(delivery.attempts(), failures);
+        }
+    }
+
+    #[test]
+    fn the_last_attempt_parks_with_the_reason_and_long_reasons_are_clipped() {
+        let mut delivery = Delivery::Clean;
+        delivery.mark(NOW);
+        (0..Delivery::ATTEMPTS_MAX).for_each(|_| delivery.failed(NOW, &"ä".repeat(9_999), 0));
+        let Delivery::Parked { reason, since } = &delivery else { panic!("still trying: {delivery:?}") };
+        assert_eq!((reason.chars().count(), *since), (Delivery::ERROR_LEN_MAX, NOW));
+        assert!(reason.starts_with("gave up after 20 attempts: ä"));
+        assert_eq!((delivery.due(), delivery.attempts()), (None, 0));
+    }
+}
