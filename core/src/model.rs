@@ -6,6 +6,7 @@ mod parse;
 mod validate;
 
 pub use nearest::nearest;
+pub(crate) use parse::number_text;
 pub use validate::{ModelError, ModelProblem};
 
 use std::collections::{BTreeMap, BTreeSet};

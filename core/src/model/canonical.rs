@@ -96,9 +96,7 @@ fn phone(text: &str) -> String {
 }
 
 fn round(number: Decimal, scale: u32) -> Decimal {
-    let rounded = number.round_dp_with_strategy(scale, RoundingStrategy::MidpointAwayFromZero).normalize();
-    // There is a negative zero, and it must not be another value than zero.
-    if rounded.is_zero() { Decimal::ZERO } else { rounded }
+    number.round_dp_with_strategy(scale, RoundingStrategy::MidpointAwayFromZero).normalize()
 }
 
 #[cfg(test)]

@@ -185,3 +185,117 @@ fn quoted(json: &Json) -> String {
         None => text,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::json;
+
+    use super::*;
+
+    fn text(max_len: u32) -> FieldType {
+        FieldType::Text { max_len }
+    }
+
+    fn stages() -> FieldType {
+        FieldType::Enum { values: vec!["lead".to_owned(), "customer".to_owned()] }
+    }
+
+    fn tags(values: &[&str]) -> FieldType {
+        FieldType::Set { values: values.iter().map(|value| (*value).to_owned()).collect() }
+    }
+
+    fn set(members: &[&str]) -> Value {
+        Value::Set(members.iter().map(|member| (*member).to_owned()).collect::<BTreeSet<_>>())
+    }
+
+    fn decimal(text: &str) -> Value {
+        Value::Decimal(text.parse().unwrap())
+    }
+
+    #[test]
+    fn each_type_takes_the_spellings_that_providers_and_people_use() {
+        let day = Value::Date(jiff::civil::date(2026, 5, 5));
+        for (ty, json, value) in [
+            (text(9), json!("Ann"), Value::text("Ann")),
+            (text(9), json!(" "), Value::Null),
+            (text(2), json!("日本"), Value::text("日本")),
+            (FieldType::Bool, json!(false), Value::Bool(false)),
+            (FieldType::Bool, json!("True"), Value::Bool(true)),
+            (FieldType::Int, json!(-4), Value::Int(-4)),
+            (FieldType::Int, json!(10.0), Value::Int(10)),
+            (FieldType::Int, json!("10.0"), Value::Int(10)),
+            (FieldType::Int, json!("9223372036854775807"), Value::Int(i64::MAX)),
+            (FieldType::Decimal { scale: 2 }, json!("12.345"), decimal("12.35")),
+            (FieldType::Decimal { scale: 2 }, json!(1e3), decimal("1000")),
+            (FieldType::Decimal { scale: 2 }, json!("1E1"), decimal("10")),
+            (FieldType::Date, json!("2026-05-05"), day.clone()),
+            (FieldType::Date, json!("2026-05-05T00:00:00.000Z"), day),
+            (FieldType::DateTime, json!("2026-05-05T12:00:00.123+0200"), Value::DateTime(Millis(1_777_975_200_123))),
+            (FieldType::DateTime, json!("2026-05-05T10:00:00Z"), Value::DateTime(Millis(1_777_975_200_000))),
+            (stages(), json!("lead"), Value::text("lead")),
+            (stages(), json!(""), Value::Null),
+            (tags(&[]), json!(["b", "a", "b", " "]), set(&["a", "b"])),
+            (tags(&["a"]), json!(["a"]), set(&["a"])),
+            (tags(&["a"]), json!([]), set(&[])),
+            (tags(&["a"]), Json::Null, set(&[])),
+            (FieldType::Int, Json::Null, Value::Null),
+        ] {
+            assert_eq!(Field::of(ty.clone()).parse_json(&json), Ok(value), "{json} as {ty:?}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused_with_the_remedy() {
+        for (ty, json, message) in [
+            (text(3), json!("Anna"), "the text has 4 characters and the field takes 3"),
+            (text(9), json!(5), "5 does not fit: the field takes text"),
+            (FieldType::Bool, json!("yes"), "\"yes\" does not fit: the field takes true or false"),
+            (FieldType::Bool, json!(1), "1 does not fit"),
+            (FieldType::Int, json!(1.5), "a whole number that fits 64 bits"),
+            (FieldType::Int, json!("9223372036854775808"), "a whole number that fits 64 bits"),
+            (FieldType::Int, json!("1,000"), "a whole number"),
+            (FieldType::Int, json!("1_000"), "a whole number"),
+            (FieldType::Decimal { scale: 2 }, json!("ten"), "a decimal number"),
+            (FieldType::Date, json!("2026-02-30"), "a day such as"),
+            (FieldType::Date, json!("2026-05-05T10:00:00Z"), "without a time of day"),
+            (FieldType::Date, json!("2026-05-05T10:00:00"), "without a time of day"),
+            (FieldType::DateTime, json!("2026-05-05T10:00:00"), "an instant with its zone"),
+            (FieldType::DateTime, json!(1_777_975_200_000_i64), "an instant with its zone"),
+            (stages(), json!("Lead"), "did you mean \"lead\"?): it takes lead, customer"),
+            (stages(), json!(7), "one of the field's values"),
+            (tags(&["a"]), json!(["a", "z"]), "\"z\" is no value of the field"),
+            (tags(&[]), json!("a;b"), "an array of texts"),
+            (tags(&[]), json!([1]), "text as each member"),
+        ] {
+            let refused = Field::of(ty.clone()).parse_json(&json).unwrap_err();
+            assert!(refused.contains(message), "{json} as {ty:?} was refused with: {refused}");
+        }
+    }
+
+    #[test]
+    fn text_is_measured_after_folding() {
+        let field = Field { canonical: vec![super::super::Canonical::Trim], ..Field::of(text(3)) };
+        assert_eq!(field.parse_json(&json!("  Ann  ")), Ok(Value::text("Ann")));
+    }
+
+    #[test]
+    fn values_of_another_type_are_not_admitted() {
+        for (ty, value) in [
+            (text(9), Value::Int(1)),
+            (FieldType::Int, Value::text("1")),
+            (FieldType::DateTime, Value::DateTime(Millis(i64::MAX))),
+            (stages(), Value::text("prospect")),
+            (tags(&["a"]), set(&["b"])),
+        ] {
+            assert!(Field::of(ty.clone()).admit(value.clone()).is_err(), "{value:?} as {ty:?}");
+        }
+    }
+
+    #[test]
+    fn messages_repeat_no_more_than_a_glance_of_a_long_value() {
+        let refused = Field::of(FieldType::Int).parse_json(&json!("é".repeat(500))).unwrap_err();
+        assert!(refused.chars().count() < 150, "{refused}");
+    }
+}

@@ -246,3 +246,88 @@ fn is_name(name: &str) -> bool {
     chars.next().is_some_and(|first| first.is_ascii_alphabetic())
         && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::{
+        ids::FieldName,
+        model::{DeleteEffect, DeleteRace, DeleteRule},
+    };
+
+    fn model(fields: Vec<(&str, Field)>, match_keys: &[&[&str]]) -> Model {
+        let key = |key: &&[&str]| key.iter().map(|field| FieldName::new(field)).collect();
+        Model {
+            name: "contact".into(),
+            fields: fields.into_iter().map(|(name, field)| (name.into(), field)).collect::<BTreeMap<_, _>>(),
+            match_keys: match_keys.iter().map(key).collect(),
+            deletes: DeleteRule { effect: DeleteEffect::Propagate, race: DeleteRace::EditWins },
+        }
+    }
+
+    fn with(ty: FieldType, policy: Policy, canonical: &[Canonical]) -> Field {
+        Field { policy, canonical: canonical.to_vec(), ..Field::of(ty) }
+    }
+
+    fn names(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    fn stages(values: &[&str]) -> FieldType {
+        FieldType::Enum { values: names(values) }
+    }
+
+    #[test]
+    fn a_sound_model_passes() {
+        let fields = vec![
+            ("email", with(FieldType::Text { max_len: 80 }, Policy::Latest, &[Canonical::Trim, Canonical::Lower])),
+            ("stage", with(stages(&["lead", "mql"]), Policy::ForwardOnly(names(&["lead", "mql"])), &[])),
+            ("visits", with(FieldType::Int, Policy::Counter, &[])),
+            ("seen_at", with(FieldType::DateTime, Policy::Max, &[Canonical::WholeSeconds])),
+            ("notes", with(FieldType::Text { max_len: 32_000 }, Policy::Text, &[])),
+        ];
+        assert_eq!(model(fields, &[&["email"], &["stage", "email"]]).validate(), Ok(()));
+    }
+
+    #[test]
+    fn each_rule_that_does_not_fit_is_reported() {
+        let text = || FieldType::Text { max_len: 80 };
+        let lower = [Canonical::Lower];
+        for (field, message) in [
+            (Field::of(FieldType::Text { max_len: 0 }), "`max` is 0"),
+            (Field::of(FieldType::Decimal { scale: 29 }), "`scale` is 29"),
+            (Field::of(stages(&[])), "`values` is empty"),
+            (Field::of(stages(&["a", "a"])), "`values` has `a` twice"),
+            (with(stages(&["Lead"]), Policy::Latest, &lower), "is folded to `lead`"),
+            (with(FieldType::Int, Policy::Latest, &lower), "`lower` does not apply to a field of type int"),
+            (with(text(), Policy::Latest, &[Canonical::WholeSeconds]), "`whole_seconds` does not apply"),
+            (with(text(), Policy::Set, &[]), "the policy `set` does not apply to a field of type text: it needs set"),
+            (with(text(), Policy::Max, &[]), "it needs int, decimal, date or date_time"),
+            (with(FieldType::Bool, Policy::Counter, &[]), "it needs int"),
+            (with(text(), Policy::Prefer(Vec::new()), &[]), "needs a list of different entries"),
+            (with(text(), Policy::Prefer(names(&["a", "b", "a"])), &[]), "[a, b, a] is not one"),
+            (with(stages(&["lead"]), Policy::ForwardOnly(names(&["laed"])), &[]), "did you mean `lead`?"),
+            (with(text(), Policy::ForwardOnly(names(&["Lead"])), &lower), "is folded to `lead`"),
+        ] {
+            let errors = model(vec![("field", field.clone())], &[]).validate().unwrap_err();
+            let messages: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            assert!(messages.iter().any(|text| text.contains(message)), "{field:?} gave {messages:#?}");
+        }
+    }
+
+    #[test]
+    fn names_and_match_keys_are_checked_and_everything_is_reported_at_once() {
+        let text = || Field::of(FieldType::Text { max_len: 80 });
+        let model =
+            model(vec![("email", text()), ("_meta", text()), ("2nd", text())], &[&["emial"], &[], &["email", "email"]]);
+        let messages: Vec<String> = model.validate().unwrap_err().iter().map(ToString::to_string).collect();
+        for message in
+            ["`2nd`: a field's name starts", "`_meta`: a field's name", "did you mean `email`?", "is empty", "twice"]
+        {
+            assert!(messages.iter().any(|text| text.contains(message)), "{message} is missing in {messages:#?}");
+        }
+        assert_eq!(messages.len(), 5);
+    }
+}
