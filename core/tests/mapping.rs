@@ -268,6 +268,7 @@ fn what_could_not_be_read_back_is_never_written() {
         (&split, json!({"first_name": null, "last_name": "Lee"}), "a blank part stands beside a filled one"),
         (&split, json!({"first_name": "Mary"}), "written together with `last_name`"),
         (&list, json!({"tags": ["a;b"]}), "holds the separator of the list"),
+        (&list, json!({"tags": ["a;"]}), "holds the separator of the list"),
         (&open, json!({"city": "Rome"}), "`Rome` has no spelling there"),
         (&json!({"email": {"field": "N", "type": "number"}}), json!({"email": "ann"}), "`ann` is not a number"),
     ] {
@@ -432,7 +433,10 @@ fn refused_remote_fields_are_turned_back_into_the_models() {
     assert_eq!(mapping.remote_fields(), ["Address", "Email", "First", "Last"], "only what is read is asked for");
 }
 
-fn object(fields: Json, history: &[(&str, &[(Json, i64, bool)])]) -> RemoteObject {
+/// A field's history as table rows: value, time, whether we wrote it.
+type History<'a> = (&'a str, &'a [(Json, i64, bool)]);
+
+fn object(fields: Json, history: &[History<'_>]) -> RemoteObject {
     let past =
         |(value, at, by_us): &(Json, i64, bool)| PastValue { value: value.clone(), at: Millis(*at), by_us: *by_us };
     let history: BTreeMap<_, _> =

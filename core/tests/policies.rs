@@ -158,7 +158,11 @@ fn blanks_lose_where_they_never_win() {
     }
     let field = Field { blank_never_wins: true, ..Field::of(FieldType::Text { max_len: 80 }) };
     let blanks = [candidates[0].clone()];
-    assert_eq!(policies::choose(&field, &contenders(&blanks), &rank), Choice::Winner(0), "only blanks: one of them wins");
+    assert_eq!(
+        policies::choose(&field, &contenders(&blanks), &rank),
+        Choice::Winner(0),
+        "only blanks: one of them wins"
+    );
 }
 
 #[test]

@@ -85,7 +85,7 @@ fn encode_list(separator: &Separator, values: Option<&ValueMap>, members: &BTree
             Some(values) => super::wire::scalar_text(&values.encode_text(member)?),
             None => member.clone(),
         };
-        if separator.pieces(&word).len() != 1 {
+        if separator.pieces(&word) != [word.trim()] {
             return Err(format!(
                 "the member `{member}` holds the separator of the list: rename the member, or choose another `list`"
             ));

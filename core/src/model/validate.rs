@@ -258,7 +258,7 @@ mod tests {
     };
 
     fn model(fields: Vec<(&str, Field)>, match_keys: &[&[&str]]) -> Model {
-        let key = |key: &&[&str]| key.iter().map(|field| FieldName::new(field)).collect();
+        let key = |key: &&[&str]| key.iter().map(FieldName::new).collect();
         Model {
             name: "contact".into(),
             fields: fields.into_iter().map(|(name, field)| (name.into(), field)).collect::<BTreeMap<_, _>>(),
