@@ -146,6 +146,14 @@ impl SandboxClock {
         real.mul_f64(self.time_scale)
     }
 
+    /// The life of something that expires (a token, a cursor), scaled like a lag but never below a minute, so that a fast
+    /// sandbox does not pull the ground from under a request.
+    #[must_use]
+    pub fn scaled_life(&self, real: Duration) -> Duration {
+        const LIFE_MIN: Duration = Duration::from_secs(60);
+        self.scaled(real).max(LIFE_MIN)
+    }
+
     /// The factor of [`SandboxClock::scaled`].
     #[must_use]
     pub fn time_scale(&self) -> f64 {

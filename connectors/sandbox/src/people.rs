@@ -190,6 +190,12 @@ pub struct Person {
     pub created: Micros,
 }
 
+/// The employers that people are drawn from.
+#[must_use]
+pub fn companies() -> &'static [&'static str] {
+    names::COMPANIES
+}
+
 /// What a draw is for: each attribute has a stream of its own, so that adding one moves no other.
 #[derive(Debug, Clone, Copy)]
 #[repr(u64)]
@@ -265,9 +271,15 @@ impl People {
     pub fn on_side(&self, side: Side, row: u64) -> Person {
         let index = self.index_of(side, row);
         let mut person = self.true_person(index);
-        person.created = Micros::from_seconds(FIRST_CREATED_SECONDS + i64::try_from(row).unwrap_or(0) * 37);
+        person.created = Self::created(row);
         self.retype(side, &mut person);
         person
+    }
+
+    /// When the person in `row` was first typed in, on whichever side: rows are in order of creation.
+    #[must_use]
+    pub fn created(row: u64) -> Micros {
+        Micros::from_seconds(FIRST_CREATED_SECONDS + i64::try_from(row).unwrap_or(0) * 37)
     }
 
     /// The address of a person on a side, without making the rest of the person.

@@ -90,7 +90,8 @@ impl Drop for Server {
 }
 
 async fn count_request(State(ledger): State<Arc<Ledger>>, request: Request, next: Next) -> Response {
-    let pattern = request.extensions().get::<MatchedPath>().map_or("(unknown)", MatchedPath::as_str);
+    let pattern =
+        request.extensions().get::<MatchedPath>().map_or("(unknown)", |path| path.as_str().trim_end_matches('/'));
     if !pattern.starts_with("/admin") {
         ledger.count_request(&format!("{} {pattern}", request.method()));
     }

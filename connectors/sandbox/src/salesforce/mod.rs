@@ -1,69 +1,57 @@
-//! The Salesforce emulator.
+//! The Salesforce emulator: one org with contacts, leads and accounts behind the REST API.
+//!
+//! # Layout
+//!
+//! | file | noun |
+//! |---|---|
+//! | `routes` | the route table and thin handlers |
+//! | `gate` | session, quota and mishaps, which every data request passes |
+//! | `oauth`, `sessions` | token endpoints; tokens, their rotation and their ends |
+//! | `sobjects`, `precondition` | single records; conditional requests |
+//! | `collections`, `composite` | many records, or many requests, in one |
+//! | `query`, `cursors`, `soql` | queries, their pages, their language |
+//! | `replication` | `updated` and `deleted` in a window of time |
+//! | `describe`, `tooling` | what the org tells about itself; custom fields |
+//! | `platform` | the org: data, sessions, quota under one clock; late commits are waited for here |
+//! | `transaction` | writes, stamped together and undone together |
+//! | `store`, `table`, `seed` | the data; rows in small memory; rows nobody has touched are made from the seed |
+//! | `schema`, `standard`, `cell`, `id` | object types, the standard ones, values, ids |
+//! | `normalise`, `render` | values in, values out |
+//! | `switches` | every behaviour and fault by name |
+//! | `side_door` | the admin interface |
 
-use std::sync::Arc;
+mod call;
+mod cell;
+mod collections;
+mod composite;
+mod cursors;
+mod describe;
+mod errors;
+mod gate;
+mod id;
+mod normalise;
+mod oauth;
+mod platform;
+mod precondition;
+mod query;
+mod quota;
+mod render;
+mod replication;
+mod reply;
+mod routes;
+mod schema;
+mod seed;
+mod sessions;
+mod side_door;
+mod sobjects;
+mod soql;
+mod standard;
+mod store;
+mod switches;
+mod table;
+mod tooling;
+mod transaction;
 
-use axum::Router;
-use futures_util::future::BoxFuture;
-use serde_json::{Map, Value};
-
-use crate::admin::{AdminBackend, AdminError, StatePage, StateQuery};
-use crate::faults::{FaultSpec, Faults};
-use crate::ledger::Ledger;
-use crate::people::Population;
-use crate::sandbox::Parts;
-
-/// The switches of this emulator.
-pub const FAULTS: &[FaultSpec] = &[];
-
-/// The emulated platform.
-#[derive(Debug)]
-pub struct SalesforceState {
-    parts: Parts,
-}
-
-impl SalesforceState {
-    /// A platform that holds its side of the population.
-    #[must_use]
-    pub fn new(parts: Parts, _people: &Population, _seed: u64) -> Self {
-        Self { parts }
-    }
-}
-
-/// The public API.
-pub fn router(state: Arc<SalesforceState>) -> Router {
-    let _ = state;
-    Router::new()
-}
-
-impl AdminBackend for SalesforceState {
-    fn ledger(&self) -> &Ledger {
-        &self.parts.ledger
-    }
-    fn faults(&self) -> &Faults {
-        &self.parts.faults
-    }
-    fn state(&self, query: &StateQuery) -> Result<StatePage, AdminError> {
-        Err(AdminError::NotFound(query.object.clone()))
-    }
-    fn create(&self, _user: &str, object: &str, _fields: Map<String, Value>) -> Result<String, AdminError> {
-        Err(AdminError::NotFound(object.to_owned()))
-    }
-    fn update(&self, _user: &str, object: &str, _id: &str, _fields: Map<String, Value>) -> Result<(), AdminError> {
-        Err(AdminError::NotFound(object.to_owned()))
-    }
-    fn delete(&self, _user: &str, object: &str, _id: &str) -> Result<(), AdminError> {
-        Err(AdminError::NotFound(object.to_owned()))
-    }
-    fn restore(&self, _user: &str, object: &str, _id: &str) -> Result<(), AdminError> {
-        Err(AdminError::NotFound(object.to_owned()))
-    }
-    fn merge(&self, _user: &str, object: &str, _id: &str, _into: &str) -> Result<String, AdminError> {
-        Err(AdminError::NotFound(object.to_owned()))
-    }
-    fn expire_tokens(&self) -> usize {
-        0
-    }
-    fn flush(&self) -> BoxFuture<'_, Value> {
-        Box::pin(async { Value::Null })
-    }
-}
+pub use platform::SalesforceState;
+pub use routes::router;
+pub use switches::FAULTS;
