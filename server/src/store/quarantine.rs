@@ -36,8 +36,8 @@ pub trait Quarantine {
         ids: &[ExternalId],
     ) -> Result<Vec<(ExternalId, QuarantineId)>, StoreError>;
 
-    /// The number of rows.
-    async fn count_quarantine(&self) -> Result<u64, StoreError>;
+    /// The number of rows of one connection, or of all.
+    async fn count_quarantine(&self, connection: Option<&ConnectionId>) -> Result<u64, StoreError>;
 }
 
 /// A row for quarantine. A row that is there already (same connection, object and id, or, without an id, the same

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
+use serde::Deserialize;
 use syncline_core::{
     ids::{ConnectionId, ExternalId, FieldName, ModelName, ObjectName, RecordId},
     journal::ChangeEntry,
@@ -116,7 +117,7 @@ impl RecordRow {
 }
 
 /// A record's replica as the API shows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct LinkRow {
     /// The provider's object name.
     pub object: ObjectName,

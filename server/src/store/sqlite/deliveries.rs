@@ -1,0 +1,128 @@
+//! Deliveries: the columns `delivery` and `due` of replicas.
+
+use async_trait::async_trait;
+use serde::Deserialize;
+use sqlx::{QueryBuilder, Row, Sqlite, sqlite::SqliteRow};
+use syncline_core::{
+    ids::{ConnectionId, ExternalId, ModelName, ObjectName, RecordId},
+    outbox::Delivery,
+    replica::Link,
+    time::Millis,
+};
+
+use super::{
+    SqliteTenant,
+    codec::{DIRTY, PARKED, decode, decode_id, id_bytes, unsigned},
+    names::TenantNames,
+};
+use crate::store::{
+    StoreError,
+    deliveries::{Deliveries, DeliveryCount, DeliveryQuery, DeliveryRow, DeliveryState},
+};
+
+/// The most rows in one answer.
+const PAGE_MAX: u32 = 1_000;
+
+#[async_trait]
+impl Deliveries for SqliteTenant {
+    async fn due_deliveries(
+        &self,
+        connection: &ConnectionId,
+        now: Millis,
+        limit: u32,
+    ) -> Result<Vec<RecordId>, StoreError> {
+        let Some(side) = self.names().and_then(|names| names.number(connection)) else { return Ok(Vec::new()) };
+        let rows = sqlx::query(
+            "SELECT r.id FROM replicas p CROSS JOIN records r ON r.pk = p.record \
+             WHERE p.connection = ? AND p.delivery <> 0 AND p.delivery = ? AND p.due <= ? ORDER BY p.due LIMIT ?",
+        )
+        .bind(side)
+        .bind(DIRTY)
+        .bind(now.0)
+        .bind(limit)
+        .fetch_all(self.readers())
+        .await?;
+        rows.iter().map(|row| decode_id(row.try_get(0)?)).collect()
+    }
+
+    async fn next_due(&self, connection: &ConnectionId) -> Result<Option<Millis>, StoreError> {
+        let Some(side) = self.names().and_then(|names| names.number(connection)) else { return Ok(None) };
+        let due: Option<i64> =
+            sqlx::query_scalar("SELECT min(due) FROM replicas WHERE connection = ? AND delivery <> 0 AND delivery = ?")
+                .bind(side)
+                .bind(DIRTY)
+                .fetch_one(self.readers())
+                .await?;
+        Ok(due.map(Millis))
+    }
+
+    async fn list_deliveries(&self, query: &DeliveryQuery) -> Result<Vec<DeliveryRow>, StoreError> {
+        let Some(names) = self.names() else { return Ok(Vec::new()) };
+        let rows = list(&names, query).build().fetch_all(self.readers()).await?;
+        rows.iter().map(|row| decode_delivery(&names, row)).collect()
+    }
+
+    async fn count_deliveries(&self, connection: Option<&ConnectionId>) -> Result<DeliveryCount, StoreError> {
+        let mut count = DeliveryCount::default();
+        let Some(names) = self.names() else { return Ok(count) };
+        let mut sql = QueryBuilder::<Sqlite>::new(
+            "SELECT p.delivery, count(*) FROM connections c CROSS JOIN replicas p ON p.connection = c.pk WHERE c.tenant = ",
+        );
+        sql.push_bind(names.pk);
+        if let Some(connection) = connection {
+            sql.push(" AND c.name = ").push_bind(connection.as_str().to_owned());
+        }
+        sql.push(" GROUP BY p.delivery");
+        for row in sql.build().fetch_all(self.readers()).await? {
+            let number = unsigned(row.try_get(1)?);
+            match row.try_get::<i64, _>(0)? {
+                DIRTY => count.dirty = number,
+                PARKED => count.parked = number,
+                _ => count.clean = number,
+            }
+        }
+        Ok(count)
+    }
+}
+
+fn list(names: &TenantNames, query: &DeliveryQuery) -> QueryBuilder<Sqlite> {
+    let state = match query.state {
+        DeliveryState::Dirty => DIRTY,
+        DeliveryState::Parked => PARKED,
+    };
+    let mut sql = QueryBuilder::new(
+        "SELECT r.id, r.model, p.connection, \
+         json_object('object', p.replica ->> '$.object', 'link', p.replica -> '$.link', 'delivery', p.replica -> '$.delivery') \
+         FROM connections c CROSS JOIN replicas p ON p.connection = c.pk JOIN records r ON r.pk = p.record WHERE c.tenant = ",
+    );
+    sql.push_bind(names.pk).push(" AND p.delivery <> 0 AND p.delivery = ").push_bind(state);
+    if let Some(connection) = &query.connection {
+        sql.push(" AND c.name = ").push_bind(connection.as_str().to_owned());
+    }
+    if let Some((connection, record)) = &query.after {
+        sql.push(" AND (c.name, r.id) > (").push_bind(connection.as_str().to_owned()).push(", ");
+        sql.push_bind(id_bytes(*record)).push(")");
+    }
+    sql.push(" ORDER BY c.name, r.id LIMIT ").push_bind(query.limit.clamp(1, PAGE_MAX));
+    sql
+}
+
+/// What a list shows of a replica.
+#[derive(Deserialize)]
+struct Excerpt {
+    object: ObjectName,
+    link: Link,
+    delivery: Delivery,
+}
+
+fn decode_delivery(names: &TenantNames, row: &SqliteRow) -> Result<DeliveryRow, StoreError> {
+    let Excerpt { object, link, delivery } = decode("a replica", row.try_get(3)?)?;
+    Ok(DeliveryRow {
+        record: decode_id(row.try_get(0)?)?,
+        model: ModelName::new(row.try_get::<&str, _>(1)?),
+        connection: names.connection(row.try_get(2)?)?.clone(),
+        object,
+        external_id: link.external_id().map(ExternalId::clone),
+        delivery,
+    })
+}

@@ -1,0 +1,97 @@
+//! The webhook inbox.
+
+use async_trait::async_trait;
+use sqlx::Row;
+use syncline_connectors::connector::Hint;
+use syncline_core::{ids::ConnectionId, time::Millis};
+
+use super::{SqliteTenant, codec::unsigned, commit::finish_hints, rows::RowsStatement};
+use crate::store::{
+    StoreError,
+    inbox::{HintId, INBOX_MAX, Inbox, PendingHint},
+};
+
+const PUT: RowsStatement = RowsStatement {
+    head: "INSERT INTO inbox (connection, dedupe, object, external_id, account, at) VALUES ",
+    row: "(?,?,?,?,?,?)",
+    tail: " ON CONFLICT (connection, dedupe) DO NOTHING",
+};
+
+#[async_trait]
+impl Inbox for SqliteTenant {
+    async fn put_hints(&self, connection: &ConnectionId, hints: &[Hint], at: Millis) -> Result<usize, StoreError> {
+        let names = self.ensure_names([connection]).await?;
+        let side = names.known(connection)?;
+        let mut tx = self.writer().begin().await?;
+        let waiting: i64 = sqlx::query_scalar("SELECT count(*) FROM inbox WHERE connection = ? AND done = 0")
+            .bind(side)
+            .fetch_one(tx.connection())
+            .await?;
+        if unsigned(waiting) + hints.len() as u64 > INBOX_MAX {
+            tx.roll_back().await?;
+            return Err(StoreError::Full(format!(
+                "{waiting} webhook events of connection `{connection}` wait already"
+            )));
+        }
+        let added = PUT
+            .execute(tx.connection(), hints.to_vec(), |statement, hint| {
+                statement
+                    .bind(side)
+                    .bind(hint.dedupe)
+                    .bind(hint.object.as_str().to_owned())
+                    .bind(hint.id.as_str().to_owned())
+                    .bind(hint.account)
+                    .bind(at.0)
+            })
+            .await?;
+        tx.commit().await?;
+        Ok(added as usize)
+    }
+
+    async fn pending_hints(&self, connection: &ConnectionId, limit: u32) -> Result<Vec<PendingHint>, StoreError> {
+        let Some(side) = self.names().and_then(|names| names.number(connection)) else { return Ok(Vec::new()) };
+        let rows = sqlx::query(
+            "SELECT pk, object, external_id, account, dedupe, at FROM inbox WHERE connection = ? AND done = 0 ORDER BY pk LIMIT ?",
+        )
+        .bind(side)
+        .bind(limit)
+        .fetch_all(self.readers())
+        .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(PendingHint {
+                    id: HintId(row.try_get(0)?),
+                    hint: Hint {
+                        object: row.try_get::<String, _>(1)?.into(),
+                        id: row.try_get::<String, _>(2)?.into(),
+                        account: row.try_get(3)?,
+                        dedupe: row.try_get(4)?,
+                    },
+                    at: Millis(row.try_get(5)?),
+                })
+            })
+            .collect()
+    }
+
+    async fn finish_hints(&self, ids: &[HintId]) -> Result<(), StoreError> {
+        let Some(names) = self.names() else { return Ok(()) };
+        let mut tx = self.writer().begin().await?;
+        finish_hints(tx.connection(), &names, ids).await?;
+        tx.commit().await
+    }
+
+    async fn trim_hints(&self, before: Millis) -> Result<u64, StoreError> {
+        let Some(names) = self.names() else { return Ok(0) };
+        let mut tx = self.writer().begin().await?;
+        let dropped = sqlx::query(
+            "DELETE FROM inbox WHERE connection IN (SELECT pk FROM connections WHERE tenant = ?) AND done = 1 AND at < ?",
+        )
+        .bind(names.pk)
+        .bind(before.0)
+        .execute(tx.connection())
+        .await?
+        .rows_affected();
+        tx.commit().await?;
+        Ok(dropped)
+    }
+}

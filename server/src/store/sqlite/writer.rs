@@ -1,0 +1,112 @@
+//! The one connection that writes, and its transactions.
+
+use sqlx::{Connection, SqliteConnection};
+use tokio::sync::{Mutex, MutexGuard};
+
+use crate::store::StoreError;
+
+/// The write connection. Whoever wants to write waits here, in order, instead of polling SQLite's lock.
+#[derive(Debug)]
+pub(super) struct Writer {
+    session: Mutex<Option<Session>>,
+}
+
+#[derive(Debug)]
+struct Session {
+    connection: SqliteConnection,
+    /// A transaction was begun and its end was not seen: its future was dropped, or its end failed.
+    open: bool,
+}
+
+impl Writer {
+    pub(super) fn new(connection: SqliteConnection) -> Self {
+        Self { session: Mutex::new(Some(Session { connection, open: false })) }
+    }
+
+    /// Begins a transaction that holds SQLite's write lock from the start, so that it cannot fail half-way for another
+    /// writer's sake.
+    pub(super) async fn begin(&self) -> Result<Transaction<'_>, StoreError> {
+        let mut guard = self.session.lock().await;
+        let session = guard.as_mut().ok_or(StoreError::Closed)?;
+        session.end_abandoned().await?;
+        session.open = true;
+        if let Err(error) = sqlx::query("BEGIN IMMEDIATE").execute(&mut session.connection).await {
+            session.open = false;
+            return Err(error.into());
+        }
+        Ok(Transaction { guard })
+    }
+
+    /// Closes the connection, after the transaction that runs. The write-ahead log is folded into the database first.
+    pub(super) async fn close(&self) -> Result<(), StoreError> {
+        let Some(mut session) = self.session.lock().await.take() else { return Ok(()) };
+        session.end_abandoned().await?;
+        // A log that cannot be folded in now is folded in at the next start.
+        if let Err(error) = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut session.connection).await {
+            tracing::warn!(%error, "the write-ahead log was not folded into the database");
+        }
+        Ok(session.connection.close().await?)
+    }
+}
+
+impl Session {
+    async fn end_abandoned(&mut self) -> Result<(), StoreError> {
+        if self.open {
+            self.roll_back().await?;
+        }
+        Ok(())
+    }
+
+    async fn roll_back(&mut self) -> Result<(), StoreError> {
+        // SQLite ends a transaction by itself on some errors (a full disk); then there is nothing to roll back.
+        let rolled_back = sqlx::query("ROLLBACK").execute(&mut self.connection).await;
+        match rolled_back {
+            Err(error) if !error.to_string().contains("no transaction is active") => Err(error.into()),
+            _ => {
+                self.open = false;
+                Ok(())
+            }
+        }
+    }
+}
+
+/// A transaction under way. Dropped without [`Transaction::commit`], nothing of it remains.
+#[derive(Debug)]
+pub(super) struct Transaction<'a> {
+    guard: MutexGuard<'a, Option<Session>>,
+}
+
+impl Transaction<'_> {
+    /// The connection to send statements on.
+    pub(super) fn connection(&mut self) -> &mut SqliteConnection {
+        // The session is only taken by `Writer::close`, which waits for the lock that this guard holds.
+        &mut self.guard.as_mut().expect("the session stays while its lock is held").connection
+    }
+
+    /// Makes everything durable.
+    pub(super) async fn commit(self) -> Result<(), StoreError> {
+        self.commit_then(|| ()).await
+    }
+
+    /// Makes everything durable and calls `then` before any other transaction can begin.
+    pub(super) async fn commit_then(mut self, then: impl FnOnce()) -> Result<(), StoreError> {
+        sqlx::query("COMMIT").execute(self.connection()).await?;
+        self.ended();
+        then();
+        Ok(())
+    }
+
+    /// Undoes everything now instead of at the next transaction.
+    pub(super) async fn roll_back(mut self) -> Result<(), StoreError> {
+        match self.guard.as_mut() {
+            Some(session) => session.roll_back().await,
+            None => Ok(()),
+        }
+    }
+
+    fn ended(&mut self) {
+        if let Some(session) = self.guard.as_mut() {
+            session.open = false;
+        }
+    }
+}
