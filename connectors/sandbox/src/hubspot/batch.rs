@@ -87,7 +87,7 @@ pub(crate) async fn read(
     if !missing.is_empty() {
         outcome.errors.push(ApiError::missing(path.kind, missing));
     }
-    Ok(portal.answer(outcome, StatusCode::OK, started))
+    Ok(portal.answer(outcome, &path, StatusCode::OK, started))
 }
 
 /// One input of a writing batch.
@@ -122,7 +122,7 @@ pub(crate) async fn create(
     Extension(caller): Extension<Caller>,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    write(&portal, path.kind, &caller, &body, Verb::Create)
+    write(&portal, &path, &caller, &body, Verb::Create)
 }
 
 /// `POST …/{type}/batch/update`
@@ -132,7 +132,7 @@ pub(crate) async fn update(
     Extension(caller): Extension<Caller>,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    write(&portal, path.kind, &caller, &body, Verb::Update)
+    write(&portal, &path, &caller, &body, Verb::Update)
 }
 
 /// `POST …/{type}/batch/upsert`
@@ -142,12 +142,12 @@ pub(crate) async fn upsert(
     Extension(caller): Extension<Caller>,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    write(&portal, path.kind, &caller, &body, Verb::Upsert)
+    write(&portal, &path, &caller, &body, Verb::Upsert)
 }
 
 fn write(
     portal: &HubSpotState,
-    kind: ObjectKind,
+    path: &ObjectPath,
     caller: &Caller,
     body: &[u8],
     verb: Verb,
@@ -160,7 +160,7 @@ fn write(
         body::check_distinct(inputs.iter().map(|input| input.id.as_str()))?;
     }
     let mut tables = portal.tables();
-    let mut batch = Batch { portal, kind, caller, table: tables.of(kind), verb };
+    let mut batch = Batch { portal, kind: path.kind, caller, table: tables.of(path.kind), verb };
     let steps = batch.plan(inputs)?;
     if !steps.iter().all(Step::allows_partial_failure) {
         batch.check_all(&steps)?;
@@ -173,7 +173,7 @@ fn write(
         }
     }
     let success = if verb == Verb::Create { StatusCode::CREATED } else { StatusCode::OK };
-    Ok(portal.answer(outcome, success, started))
+    Ok(portal.answer(outcome, path, success, started))
 }
 
 /// An input whose target is known.
@@ -334,7 +334,7 @@ pub(crate) async fn archive(
 
 impl HubSpotState {
     /// The answer of a batch: 207 where something failed, or 200 as the newest version has it.
-    fn answer(&self, mut outcome: Outcome, success: StatusCode, started_ms: i64) -> Response {
+    fn answer(&self, mut outcome: Outcome, path: &ObjectPath, success: StatusCode, started_ms: i64) -> Response {
         if outcome.results.len() > 1 && self.parts.faults.roll(switches::RESULTS_OUT_OF_ORDER) {
             let share = self.parts.faults.draw(switches::RESULTS_OUT_OF_ORDER);
             disorder(&mut outcome.results, share);
@@ -349,8 +349,11 @@ impl HubSpotState {
         }
         body["numErrors"] = outcome.errors.len().into();
         body["errors"] = outcome.errors.iter().map(ApiError::entry).collect();
-        let status =
-            if self.parts.faults.roll(switches::BATCH_STATUS_200) { StatusCode::OK } else { StatusCode::MULTI_STATUS };
+        let status = if !path.multi_status || self.parts.faults.roll(switches::BATCH_STATUS_200) {
+            StatusCode::OK
+        } else {
+            StatusCode::MULTI_STATUS
+        };
         (status, Json(body)).into_response()
     }
 }

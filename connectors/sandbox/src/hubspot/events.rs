@@ -112,9 +112,10 @@ pub(crate) fn erased(object: ObjectKind, change: &Change) -> Vec<Happening> {
 
 /// Two records that became one, and the properties that the result gained.
 pub(crate) fn merged(object: ObjectKind, change: &Change, primary: RecordId, other: RecordId) -> Vec<Happening> {
+    let moved = change.fields.iter().filter(|field| field.is_change()).count();
     let details = json!({
         "changeFlag": "MERGED", "primaryObjectId": primary, "mergedObjectIds": [other],
-        "newObjectId": change.id, "numberOfPropertiesMoved": change.fields.len(),
+        "newObjectId": change.id, "numberOfPropertiesMoved": moved,
     });
     let mut happenings = vec![Happening::new(EventKind::Merge, object, change.id, details)];
     happenings.extend(changed(object, change));

@@ -10,7 +10,8 @@
 //! | file | noun |
 //! |---|---|
 //! | `portal` | the account: tables, ledger, outbox, and the rules of every write |
-//! | `table`, `record`, `packed` | the records of one type; one record with its history; its values in one allocation |
+//! | `table`, `merge` | the records of one type and every change of them |
+//! | `record`, `packed` | one record with its history; its values in one allocation |
 //! | `index` | the search index, which trails the records |
 //! | `schema`, `standard` | property definitions; those that every account has |
 //! | `normalise` | what becomes of a written value |
@@ -34,6 +35,7 @@ mod gate;
 mod hooks;
 mod index;
 mod limits;
+mod merge;
 mod normalise;
 mod oauth;
 mod objects;
@@ -84,11 +86,7 @@ pub fn router(state: Arc<HubSpotState>) -> Router {
         .merge(webhook_routes())
         .route("/account-info/v3/details", get(oauth::account))
         .layer(from_fn_with_state(state.clone(), gate::guard));
-    guarded
-        .merge(oauth_routes())
-        .fallback(unknown_route)
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .with_state(state)
+    guarded.merge(oauth_routes()).fallback(unknown_route).layer(DefaultBodyLimit::max(BODY_BYTES_MAX)).with_state(state)
 }
 
 type Routes = Router<Arc<HubSpotState>>;

@@ -12,6 +12,9 @@ use super::table::Table;
 /// The dated versions that are served next to v3.
 const DATED_VERSIONS: [&str; 3] = ["2025-09", "2026-03", "2026-09"];
 
+/// The version whose batches never answer 207.
+const NO_MULTI_STATUS: &str = "2026-09";
+
 /// What a path of the objects API names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ObjectPath {
@@ -19,6 +22,8 @@ pub(crate) struct ObjectPath {
     pub(crate) kind: ObjectKind,
     /// The last segment of a path to one object; empty for the others.
     pub(crate) id: String,
+    /// Whether a batch that failed in part answers 207. The newest version answers 200.
+    pub(crate) multi_status: bool,
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for ObjectPath {
@@ -27,7 +32,8 @@ impl<S: Send + Sync> FromRequestParts<S> for ObjectPath {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let params = RawPathParams::from_request_parts(parts, state).await.map_err(|_| ApiError::not_found())?;
         let find = |name: &str| params.iter().find(|(key, _)| *key == name).map(|(_, value)| value);
-        if let Some(version) = find("version")
+        let version = find("version");
+        if let Some(version) = version
             && !DATED_VERSIONS.contains(&version)
         {
             return Err(ApiError::new(
@@ -38,7 +44,7 @@ impl<S: Send + Sync> FromRequestParts<S> for ObjectPath {
         }
         let name = find("type").unwrap_or_default();
         let kind = ObjectKind::parse(name).ok_or_else(|| ApiError::unknown_type(name))?;
-        Ok(Self { kind, id: find("id").unwrap_or_default().to_owned() })
+        Ok(Self { kind, id: find("id").unwrap_or_default().to_owned(), multi_status: version != Some(NO_MULTI_STATUS) })
     }
 }
 

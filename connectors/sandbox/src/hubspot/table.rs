@@ -91,12 +91,12 @@ type Prepared = Vec<(PropertyId, Value, Stored)>;
 #[derive(Debug)]
 pub(crate) struct Table {
     kind: ObjectKind,
-    schema: Schema,
-    records: BTreeMap<RecordId, Record>,
+    pub(super) schema: Schema,
+    pub(super) records: BTreeMap<RecordId, Record>,
     /// The archived among the records, so that listing them does not walk the live ones.
     archived: BTreeSet<RecordId>,
     /// Ids of merged records, with the record in which they live on.
-    aliases: HashMap<RecordId, RecordId>,
+    pub(super) aliases: HashMap<RecordId, RecordId>,
     /// The holders of unique values among the live records.
     unique: HashMap<PropertyId, HashMap<Box<str>, RecordId>>,
     blocked_emails: HashSet<String>,
@@ -272,7 +272,7 @@ impl Table {
     }
 
     /// Applies changes to a record that exists, and returns the new change time.
-    fn change(&mut self, id: RecordId, changes: &[(PropertyId, Option<&str>)], write: &Write) -> i64 {
+    pub(super) fn change(&mut self, id: RecordId, changes: &[(PropertyId, Option<&str>)], write: &Write) -> i64 {
         let Some(record) = self.records.get_mut(&id) else { return write.at_ms };
         let before = Image::of(record);
         if changes.is_empty() {
@@ -358,86 +358,12 @@ impl Table {
         self.blocked_emails.insert(fold_email(email));
     }
 
-    /// Merges one live record into another. The primary's values win, and its gaps are filled. With
-    /// `fresh_id`, the result is a new record and both old ids lead to it.
-    pub(crate) fn merge(
-        &mut self,
-        primary: RecordId,
-        other: RecordId,
-        fresh_id: bool,
-        write: &Write,
-    ) -> Result<Change, Refusal> {
-        let (primary, kept) = self.live(primary).ok_or(Refusal::NotFound)?;
-        let (other, lost) = self.live(other).ok_or(Refusal::NotFound)?;
-        if primary == other {
-            return Err(Refusal::NotFound);
-        }
-        let stamp_before = kept.modified_ms;
-        let filled = self.fill(kept, lost);
-        let before = kept.values.clone();
-        let mut absorbed: Vec<RecordId> = lost.merged_ids().to_vec();
-        absorbed.push(other);
-        self.take_out(other);
-        let id = if fresh_id { self.move_to_fresh_id(primary, &mut absorbed) } else { primary };
-        if let Some(record) = self.records.get_mut(&id) {
-            record.absorb(absorbed.iter().copied());
-        }
-        self.aliases.extend(absorbed.iter().map(|old| (*old, id)));
-        let changes: Vec<(PropertyId, Option<&str>)> =
-            filled.iter().map(|(property, text)| (*property, Some(text.as_str()))).collect();
-        let stamp_after = self.change(id, &changes, write);
-        let fields = filled
-            .iter()
-            .map(|(property, text)| FieldChange {
-                name: self.schema.get(*property).name.clone(),
-                before: before.get(*property).map(str::to_owned),
-                sent: Value::Null,
-                after: Some(text.clone()),
-            })
-            .collect();
-        Ok(Change { id, fields, stamp_before: Some(stamp_before), stamp_after })
-    }
-
-    /// What the primary gains from the record that is merged into it.
-    fn fill(&self, kept: &Record, lost: &Record) -> Vec<(PropertyId, String)> {
-        let mut filled: Vec<(PropertyId, String)> = lost
-            .values
-            .iter()
-            .filter(|(property, _)| kept.values.get(*property).is_none())
-            .map(|(property, text)| (property, text.to_owned()))
-            .collect();
-        let find = |name: &str| self.schema.find(name);
-        if let (Some(email), Some(additional)) = (find("email"), find("hs_additional_emails"))
-            && kept.values.get(email).is_some()
-        {
-            let emails: Vec<&str> = [kept.values.get(additional), lost.values.get(email), lost.values.get(additional)]
-                .into_iter()
-                .flatten()
-                .collect();
-            filled.retain(|(property, _)| *property != additional);
-            if !emails.is_empty() {
-                filled.push((additional, emails.join(";")));
-            }
-        }
-        filled
-    }
-
     /// Takes a live record out of the table without a trace.
-    fn take_out(&mut self, id: RecordId) -> Option<Record> {
+    pub(super) fn take_out(&mut self, id: RecordId) -> Option<Record> {
         let record = self.records.remove(&id)?;
         self.index.remove(id, &record);
         self.release_unique(id, &record.values);
         Some(record)
-    }
-
-    fn move_to_fresh_id(&mut self, primary: RecordId, absorbed: &mut Vec<RecordId>) -> RecordId {
-        match self.take_out(primary) {
-            Some(record) => {
-                absorbed.insert(0, primary);
-                self.insert(record, None)
-            }
-            None => primary,
-        }
     }
 
     /// Checks and normalises every value of a write; all refusals come at once.
