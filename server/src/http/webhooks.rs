@@ -1,0 +1,67 @@
+//! Where providers push. A webhook is only a hint: it is verified, stored and answered at once; work comes later.
+
+use std::collections::BTreeMap;
+
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, Request, State},
+    http::{HeaderMap, StatusCode},
+};
+use syncline_core::ids::ConnectionId;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{
+    AppState,
+    input::{Segments, unread},
+    problem::{Problem, Problems},
+};
+use crate::engine::commands::IncomingWebhook;
+
+/// The route `/v1/webhooks/{connection}`.
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(receive))
+}
+
+/// Takes in a provider's webhook.
+///
+/// The provider signs its request; no API key is asked for.
+#[utoipa::path(
+    post,
+    path = "/v1/webhooks/{connection}",
+    tag = "webhooks",
+    operation_id = "receive_webhook",
+    security(()),
+    params(("connection" = String, Path, description = "The connection that the provider pushes for")),
+    request_body(content = String, content_type = "application/json", description = "As the provider sends it; at most 1 MiB"),
+    responses(
+        (status = 202, description = "Verified and stored"),
+        Problems,
+    )
+)]
+async fn receive(
+    State(state): State<AppState>,
+    Segments(connection): Segments<ConnectionId>,
+    request: Request,
+) -> Result<StatusCode, Problem> {
+    let webhook = read(request).await?;
+    let hints = state.commands.webhook(&connection, webhook).await?;
+    tracing::debug!(%connection, hints, "a webhook was taken in");
+    Ok(StatusCode::ACCEPTED)
+}
+
+async fn read(request: Request) -> Result<IncomingWebhook, Problem> {
+    let method = request.method().to_string();
+    let path_and_query = request.uri().path_and_query().map(ToString::to_string).unwrap_or_default();
+    let headers = plain(request.headers());
+    let body = Bytes::from_request(request, &()).await.map_err(|refused| unread(refused.status()))?;
+    Ok(IncomingWebhook { method, path_and_query, headers, body })
+}
+
+/// Headers by lower-case name; of a repeated header the last stands, and a value that is no text is left out, so that a
+/// signature in it cannot match.
+fn plain(headers: &HeaderMap) -> BTreeMap<String, String> {
+    headers
+        .iter()
+        .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
+        .collect()
+}
