@@ -10,7 +10,10 @@ use serde::{Deserialize, Serialize};
 use syncline_core::{
     budget::BudgetFacts,
     ids::{ExternalId, ObjectName},
-    remote::{CursorFacts, Key, ObjectSchema, Page, PageRequest, ProviderError, RemoteObject, Window, WriteRequest, WriteResult},
+    remote::{
+        CursorFacts, Key, ObjectSchema, Page, PageRequest, ProviderError, RemoteObject, Window, WriteRequest,
+        WriteResult,
+    },
     time::Millis,
 };
 
@@ -54,7 +57,10 @@ pub struct Credentials {
 
 impl std::fmt::Debug for Credentials {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Credentials").field("expires_at", &self.expires_at).field("base_url", &self.base_url).finish_non_exhaustive()
+        f.debug_struct("Credentials")
+            .field("expires_at", &self.expires_at)
+            .field("base_url", &self.base_url)
+            .finish_non_exhaustive()
     }
 }
 
@@ -93,12 +99,14 @@ pub trait Reader: Send + Sync {
         window: Window,
     ) -> Result<Option<Deleted>, ProviderError>;
 
-    /// Live objects whose fields have these values in the provider's own spelling (all of them), for linking before a create.
+    /// Live objects that match any of the searches, each a set of fields with their values in the provider's own spelling
+    /// that must all hold; for linking before a create. Callers ask for up to 100 searches at once, mostly of one and the
+    /// same field, so this must not cost a call for each.
     async fn find(
         &self,
         credentials: &Credentials,
         object: &ObjectName,
-        values: &[Key],
+        searches: &[Vec<Key>],
         fields: &[String],
     ) -> Result<Vec<RemoteObject>, ProviderError>;
 
@@ -136,6 +144,9 @@ pub trait Writer: Send + Sync {
     /// Whether an update is refused by the provider when somebody wrote after `expected` (within the stamp's precision).
     fn conditional(&self) -> bool;
 
+    /// How many calls writing these rows will take, for budgets, when nothing goes wrong.
+    fn calls(&self, requests: &[WriteRequest]) -> u32;
+
     /// Writes each row and says how each ended, in any order, exactly one result a row. A failure of the whole call is
     /// reported on every row, as [`syncline_core::remote::WriteOutcome::NotApplied`] only where it certainly had no effect.
     async fn write(&self, credentials: &Credentials, requests: &[WriteRequest], fields: &[String]) -> Vec<WriteResult>;
@@ -145,7 +156,12 @@ pub trait Writer: Send + Sync {
 #[async_trait]
 pub trait FieldCreator: Send + Sync {
     /// Creates a text field with unique values, fit to hold our record id.
-    async fn create_key_field(&self, credentials: &Credentials, object: &ObjectName, name: &str) -> Result<(), ProviderError>;
+    async fn create_key_field(
+        &self,
+        credentials: &Credentials,
+        object: &ObjectName,
+        name: &str,
+    ) -> Result<(), ProviderError>;
 }
 
 /// Exchanges refresh tokens.
@@ -183,6 +199,9 @@ pub struct Hint {
     pub object: ObjectName,
     /// The object.
     pub id: ExternalId,
+    /// The account that the event speaks of, in the provider's words, where one address receives the events of several
+    /// (HubSpot's portal id, which [`Probe::account`] names too).
+    pub account: Option<String>,
     /// What makes two deliveries of one event the same.
     pub dedupe: String,
 }
@@ -191,7 +210,9 @@ pub struct Hint {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WebhookRefused {
     /// The signature is missing or wrong.
-    #[error("the webhook's signature is missing or wrong: check that the integration's client secret and the public URL are the provider's")]
+    #[error(
+        "the webhook's signature is missing or wrong: check that the integration's client secret and the public URL are the provider's"
+    )]
     Signature,
     /// The signed time lies outside the replay window.
     #[error("the webhook was signed more than five minutes ago: check this machine's clock; a replay is refused")]

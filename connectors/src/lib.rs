@@ -3,5 +3,13 @@
 //! # Layout
 //!
 //! * [`connector`]: the trait family that the engine speaks to.
+//! * [`registry`]: every provider by name, and how one is built from an integration's settings.
+//! * [`http`]: the injected HTTP client; [`rest`]: the one driver over it.
+//! * [`salesforce`], [`hubspot`]: a folder per provider, mostly pure pairs of "build the request" and "read the answer".
 
 pub mod connector;
+pub mod http;
+pub mod hubspot;
+pub mod registry;
+pub mod rest;
+pub mod salesforce;
