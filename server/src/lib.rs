@@ -1,4 +1,9 @@
 //! The server.
 
+pub mod config;
+pub mod engine;
+pub mod http;
+pub mod live;
 pub mod secrets;
+pub mod service;
 pub mod store;

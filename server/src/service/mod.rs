@@ -1,0 +1,176 @@
+//! The running service: store, engine and HTTP listener, put together from a configuration and taken apart in order.
+//!
+//! # Layout
+//!
+//! * [`error`]: why it could not start. `facts`: what the API has to know of the configuration.
+
+mod error;
+mod facts;
+
+use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
+
+use syncline_connectors::http::{HttpClient, ReqwestClient};
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+pub use self::error::ServiceError;
+use crate::{
+    config::{self, Config},
+    engine::{Engine, EngineParts, clock::Clock},
+    http::{self, AppState},
+    live::FeedHub,
+    secrets::SecretsKey,
+    store::{
+        Store, StoreError,
+        keys::{ApiKey, KeyHash},
+        sqlite::SqliteStore,
+    },
+};
+
+/// How long open requests may take to end once the service is asked to stop.
+const DRAIN_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// A service that answers requests and keeps records the same, until it is stopped.
+pub struct Service {
+    address: SocketAddr,
+    store: Arc<dyn Store>,
+    engine: Arc<Engine>,
+    feed: Arc<FeedHub>,
+    drain: CancellationToken,
+    serving: JoinHandle<std::io::Result<()>>,
+}
+
+impl Service {
+    /// Starts everything that the configuration asks for; requests are answered when this returns.
+    ///
+    /// # Errors
+    /// Why a part could not start; the parts that had started are stopped again.
+    pub async fn start(config: &Config) -> Result<Self, ServiceError> {
+        // The address first: it is what most often fails, and nothing has to be undone then.
+        let listen = config.server.listen;
+        let refused = |source| ServiceError::Listen { address: listen, source };
+        let listener = TcpListener::bind(listen).await.map_err(refused)?;
+        let address = listener.local_addr().map_err(refused)?;
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&config.server.database).await?);
+        match Self::start_on(config, listener, address, store.clone()).await {
+            Ok(service) => Ok(service),
+            Err(error) => {
+                // The first error is the one to tell.
+                let _ = store.close().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn start_on(
+        config: &Config,
+        listener: TcpListener,
+        address: SocketAddr,
+        store: Arc<dyn Store>,
+    ) -> Result<Self, ServiceError> {
+        let client: Arc<dyn HttpClient> = Arc::new(ReqwestClient::new()?);
+        let public_url = public_url(config, address);
+        let facts = Arc::new(facts::gather(config, &public_url, &client)?);
+        adopt_keys(&*store, &config.api_keys).await?;
+        let feed = Arc::new(FeedHub::new());
+        let parts = EngineParts {
+            config,
+            store: store.clone(),
+            feed: feed.clone(),
+            http: client,
+            key: Arc::new(secrets_key(config)?),
+            public_url,
+        };
+        let engine = Engine::start(parts).await?;
+        let state = AppState { store: store.clone(), commands: engine.clone(), feed: feed.clone(), facts };
+        let drain = CancellationToken::new();
+        let drained = drain.clone().cancelled_owned();
+        let serving = tokio::spawn(axum::serve(listener, http::router(state)).with_graceful_shutdown(drained).into_future());
+        Ok(Self { address, store, engine, feed, drain, serving })
+    }
+
+    /// The address that requests are answered on.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The engine, for whoever runs it in the same process.
+    pub const fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    /// Waits until the HTTP listener ends by itself, which it does only by failing.
+    ///
+    /// # Errors
+    /// Why it failed.
+    pub async fn failed(&mut self) -> ServiceError {
+        match (&mut self.serving).await {
+            Ok(Ok(())) => ServiceError::Serving(std::io::Error::other("it ended")),
+            Ok(Err(error)) => ServiceError::Serving(error),
+            Err(error) => ServiceError::Serving(std::io::Error::other(error)),
+        }
+    }
+
+    /// Stops in order: no new requests, open ones end, the engine's tasks finish their present step, the store closes.
+    ///
+    /// # Errors
+    /// The store did not close well.
+    pub async fn stop(self) -> Result<(), ServiceError> {
+        let Self { store, engine, feed, drain, mut serving, .. } = self;
+        feed.close();
+        drain.cancel();
+        if !serving.is_finished() && tokio::time::timeout(DRAIN_TIME_MAX, &mut serving).await.is_err() {
+            tracing::warn!("some requests did not end in time and were cut off");
+            serving.abort();
+        }
+        engine.stop().await;
+        Ok(store.close().await?)
+    }
+}
+
+impl std::fmt::Debug for Service {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Service").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+/// Where providers and apps reach the service, without a slash at the end.
+fn public_url(config: &Config, address: SocketAddr) -> String {
+    match &config.server.public_url {
+        Some(url) => url.as_str().trim_end_matches('/').to_owned(),
+        None => format!("http://{address}"),
+    }
+}
+
+/// The key for stored credentials. Only a configuration without connections has none, and then nothing is sealed.
+pub(crate) fn secrets_key(config: &Config) -> Result<SecretsKey, ServiceError> {
+    Ok(match &config.server.secrets_key {
+        Some(key) => SecretsKey::parse(key.expose())?,
+        None => SecretsKey::parse(&SecretsKey::generate())?,
+    })
+}
+
+/// Makes the database's API keys those of the configuration: new ones are added, changed ones replaced, others revoked.
+async fn adopt_keys(store: &dyn Store, keys: &[config::ApiKey]) -> Result<(), StoreError> {
+    let names: BTreeSet<&str> = keys.iter().map(|key| key.name.as_str()).collect();
+    for known in store.api_keys().await? {
+        if !names.contains(known.name.as_str()) {
+            store.revoke_api_key(&known.name).await?;
+        }
+    }
+    for key in keys {
+        let hash = KeyHash::of(key.key.expose());
+        let kept = store.api_key(&hash).await?;
+        if kept.is_some_and(|kept| kept.name == key.name && kept.tenant == key.tenant) {
+            continue;
+        }
+        let row = ApiKey {
+            name: key.name.clone(),
+            tenant: key.tenant.clone(),
+            created_at: Clock::wall(),
+            last_used_at: None,
+        };
+        store.put_api_key(&hash, &row).await?;
+    }
+    Ok(())
+}
