@@ -1,0 +1,60 @@
+//! `cargo xtask test`: every suite, one after the other, and what each cost.
+//!
+//! Plain test binaries rather than `cargo nextest`: a clean clone on a machine with only Rust runs exactly what CI runs,
+//! and the examples in the documentation count as well.
+
+use std::time::Instant;
+
+use crate::{
+    command::CannotRun,
+    suite::{Built, Report, Suite, build, table},
+};
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Only the suites whose name contains one of these.
+    suites: Vec<String>,
+}
+
+/// Runs the suites that are asked for; whether all tests passed.
+pub(crate) fn run(arguments: &Arguments) -> Result<bool, CannotRun> {
+    let started = Instant::now();
+    let mut suites = match build()? {
+        Built::Suites(suites) => suites,
+        Built::Failed => {
+            println!("the suites do not compile, see above\n0 passed, 1 failed");
+            return Ok(false);
+        }
+    };
+    println!("built in {:.1} s", started.elapsed().as_secs_f64());
+    suites.push(Suite::documentation());
+    let wanted = |suite: &Suite| {
+        arguments.suites.is_empty() || arguments.suites.iter().any(|part| suite.name.contains(part.as_str()))
+    };
+    suites.retain(wanted);
+
+    let mut rows = Vec::new();
+    for suite in suites {
+        let (report, seconds) = timed(&suite)?;
+        rows.push((suite.name, report, seconds));
+    }
+    // A package without tests is no suite, though Cargo builds a binary for it.
+    rows.retain(|(_, report, _)| report.passed + report.failed + report.ignored > 0);
+    println!("\n{}", table(&rows));
+    let passed: u64 = rows.iter().map(|(_, report, _)| report.passed).sum();
+    let failed: u64 = rows.iter().map(|(_, report, _)| report.failed).sum();
+    println!("{passed} passed, {failed} failed");
+    // No test at all is no success: a mistyped name must not look like one.
+    Ok(failed == 0 && passed > 0)
+}
+
+fn timed(suite: &Suite) -> Result<(Report, f64), CannotRun> {
+    let started = Instant::now();
+    let report = suite.run()?;
+    let seconds = started.elapsed().as_secs_f64();
+    if report.is_worth_reading() {
+        println!("── {}\n{}", suite.name, report.text.trim());
+    }
+    println!("── {}: {} passed, {} failed, {seconds:.1} s", suite.name, report.passed, report.failed);
+    Ok((report, seconds))
+}
