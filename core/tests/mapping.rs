@@ -340,6 +340,7 @@ fn every_mistake_of_a_mapping_is_reported_with_its_key() {
         (json!({"tags": {"field": "A", "list": "--"}}), "tags", "`list` must be one separator character"),
         (json!({"tags": {"field": "A", "type": "text"}}), "tags", "`list` with a separator"),
         (json!({"city": {"field": "A", "type": "bool"}}), "city", "cannot be kept as bool: use text, number"),
+        (json!({"city": {"field": "A", "type": "number", "canonical": ["phone"]}}), "city", "a phone number is text"),
         (json!({"stage": {"field": "A", "type": "number"}}), "stage", "cannot be kept there: `lead` is not a number"),
         (json!({"born": {"field": "A", "values": {"1990-01-01": "x"}}}), "born", "have a value map"),
         (json!({"full_name": {"join": ["A", "B"]}}), "full_name", "`with` must be one separator character"),

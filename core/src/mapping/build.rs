@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     ids::FieldName,
-    model::{Field, FieldType, Model, nearest},
+    model::{Canonical, Field, FieldType, Model, nearest},
     value::Value,
 };
 
@@ -368,6 +368,10 @@ fn wire_of(spec: &FieldSpec, field: &Field) -> Result<Option<Wire>, MappingProbl
     let usable = Wire::usable(&field.ty);
     match spec.wire {
         None => Ok(usable.first().copied()),
+        Some(Wire::Number) if field.canonical.contains(&Canonical::Phone) => {
+            let reason = "a phone number is text: as a number it would lose its `+` and its leading zeros";
+            Err(MappingProblem::Misplaced { option: "type", reason })
+        }
         Some(wire) if usable.contains(&wire) => Ok(Some(wire)),
         Some(wire) => {
             let names = usable.iter().map(|wire| wire.name()).collect::<Vec<_>>().join(", ");

@@ -9,9 +9,9 @@
 //!
 //! # Layout
 //!
-//! * [`spec`]: what configuration says; [`build`]: the spec held against the model; [`error`]: what can be wrong.
-//! * [`relation`]: the lenses; [`form`], [`wire`], [`value_map`], [`parts`], [`remote`]: what they are made of.
-//! * [`observe`]: a provider's object as an observation; [`laws`]: the laws held against samples.
+//! * `spec`: what configuration says; `build`: the spec held against the model; `error`: what can be wrong.
+//! * `relation`: the lenses; `form`, `wire`, `value_map`, `parts`, `remote`: what they are made of.
+//! * `observe`: a provider's object as an observation; `laws`: the laws held against samples.
 
 mod build;
 mod error;

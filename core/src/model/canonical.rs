@@ -72,7 +72,7 @@ impl Canonical {
                 return text.into();
             }
             Self::Lower => text.to_lowercase(),
-            Self::Nfc if is_nfc_quick(text.chars()) == IsNormalized::Yes => return text.into(),
+            Self::Nfc if text.is_ascii() || is_nfc_quick(text.chars()) == IsNormalized::Yes => return text.into(),
             Self::Nfc => text.nfc().collect(),
             Self::Newlines if !text.contains('\r') => return text.into(),
             Self::Newlines => text.replace("\r\n", "\n").replace('\r', "\n"),
