@@ -13,13 +13,15 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    limits::Limits,
     ring::{Published, Ring},
     seats::{Seat, Seats},
 };
 
 /// Announces commits to subscribers. A tenant without subscribers costs nothing: nothing is encoded or kept for it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct FeedHub {
+    limits: Limits,
     feeds: Mutex<HashMap<TenantId, Arc<Feed>>>,
     seats: Seats,
     closing: CancellationToken,
@@ -33,9 +35,19 @@ struct Feed {
 }
 
 impl FeedHub {
-    /// A hub without subscribers.
+    /// A hub without subscribers, with the usual bounds.
     pub fn new() -> Self {
-        Self::default()
+        Self::bounded(Limits::default())
+    }
+
+    /// A hub with bounds of one's own.
+    pub fn bounded(limits: Limits) -> Self {
+        Self { limits, feeds: Mutex::default(), seats: Seats::new(&limits), closing: CancellationToken::new() }
+    }
+
+    /// The bounds.
+    pub(super) fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     /// Announces changes that are durably committed, in the feed's order. Returns at once; never fails: whoever misses an
@@ -63,9 +75,9 @@ impl FeedHub {
     /// Listens to a tenant's commits from now on.
     pub fn listen(&self, tenant: &TenantId) -> Tail {
         let mut feeds = self.lock();
-        let feed = feeds
-            .entry(tenant.clone())
-            .or_insert_with(|| Arc::new(Feed { ring: RwLock::default(), head: watch::Sender::new(Cursor::default()) }));
+        let feed = feeds.entry(tenant.clone()).or_insert_with(|| {
+            Arc::new(Feed { ring: RwLock::new(Ring::new(&self.limits)), head: watch::Sender::new(Cursor::default()) })
+        });
         Tail { head: feed.head.subscribe(), feed: Arc::clone(feed) }
     }
 
@@ -98,6 +110,12 @@ impl FeedHub {
     /// Each critical section leaves the map whole, so a poisoned lock is as good as any.
     fn lock(&self) -> MutexGuard<'_, HashMap<TenantId, Arc<Feed>>> {
         self.feeds.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for FeedHub {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

@@ -7,7 +7,7 @@
 //! # Layout
 //!
 //! * [`hub`](FeedHub), `ring`: announcements, and the newest changes in memory.
-//! * `session`: one WebSocket: what the client asks, what it is sent, when it is given up.
+//! * `session`, `writer`: one WebSocket: what the client says, what it is sent, when it is given up.
 //! * `subscription`, `snapshot`: what one subscriber wants to hear and where it is.
 //! * `wanted`: filter values in canonical form.
 //! * `seats`, `limits`: the bounds.
@@ -22,7 +22,9 @@ mod session;
 mod snapshot;
 mod subscription;
 pub(crate) mod wanted;
+mod writer;
 
 pub use hub::{FeedHub, Tail};
+pub use limits::Limits;
 pub use seats::Seat;
 pub(crate) use session::{Listener, configure, serve};

@@ -5,7 +5,7 @@ use std::{collections::VecDeque, sync::Arc};
 use axum::extract::ws::Utf8Bytes;
 use syncline_core::live::{Change, Cursor, ServerMessage};
 
-use super::limits;
+use super::limits::{self, Limits};
 
 /// A change and its message, which is the same for every subscriber.
 #[derive(Debug)]
@@ -27,13 +27,25 @@ impl Published {
 }
 
 /// A run of changes without a gap, bounded in number and bytes. Whoever needs older ones reads the log.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Ring {
     changes: VecDeque<Arc<Published>>,
     bytes: usize,
+    changes_max: usize,
+    bytes_max: usize,
 }
 
 impl Ring {
+    /// An empty ring.
+    pub(super) fn new(limits: &Limits) -> Self {
+        Self {
+            changes: VecDeque::new(),
+            bytes: 0,
+            changes_max: limits.ring_changes_max,
+            bytes_max: limits.ring_bytes_max,
+        }
+    }
+
     /// Takes in the next change. Commits may be announced out of order: a gap before the change empties the ring, and a
     /// change that the ring has passed already is dropped, since the log holds both.
     pub(super) fn push(&mut self, published: Published) {
@@ -49,9 +61,7 @@ impl Ring {
         }
         self.bytes += published.text.len();
         self.changes.push_back(Arc::new(published));
-        while self.changes.len() > limits::RING_EVENTS_MAX
-            || (self.bytes > limits::RING_BYTES_MAX && self.changes.len() > 1)
-        {
+        while self.is_over() {
             if let Some(oldest) = self.changes.pop_front() {
                 self.bytes -= oldest.text.len();
             }
@@ -63,7 +73,11 @@ impl Ring {
         let oldest = self.changes.front()?.change.cursor;
         let skipped = (cursor.0 + 1).checked_sub(oldest.0)?;
         let skipped = usize::try_from(skipped).unwrap_or(usize::MAX).min(self.changes.len());
-        Some(self.changes.range(skipped..).take(limits::BATCH_EVENTS_MAX).cloned().collect())
+        Some(self.changes.range(skipped..).take(limits::BATCH_CHANGES_MAX as usize).cloned().collect())
+    }
+
+    fn is_over(&self) -> bool {
+        self.changes.len() > self.changes_max || (self.bytes > self.bytes_max && self.changes.len() > 1)
     }
 
     /// The newest change's place.
@@ -77,7 +91,7 @@ mod tests {
     use super::{super::sample, *};
 
     fn ring(cursors: impl IntoIterator<Item = u64>) -> Ring {
-        let mut ring = Ring::default();
+        let mut ring = Ring::new(&Limits::default());
         for cursor in cursors {
             ring.push(Published::new(sample::change(cursor)).unwrap());
         }
@@ -109,11 +123,11 @@ mod tests {
 
     #[test]
     fn the_ring_is_bounded_and_answers_in_batches() {
-        let max = limits::RING_EVENTS_MAX as u64;
+        let max = Limits::default().ring_changes_max as u64;
         let ring = ring(1..=max + 10);
-        assert_eq!(ring.changes.len(), limits::RING_EVENTS_MAX);
+        assert_eq!(ring.changes.len() as u64, max);
         assert_eq!(ring.bytes, ring.changes.iter().map(|published| published.text.len()).sum::<usize>());
         assert_eq!(after(&ring, 9), None);
-        assert_eq!(after(&ring, 10).unwrap().len(), limits::BATCH_EVENTS_MAX);
+        assert_eq!(after(&ring, 10).unwrap().len(), limits::BATCH_CHANGES_MAX as usize);
     }
 }

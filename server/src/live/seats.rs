@@ -7,11 +7,13 @@ use std::{
 
 use syncline_core::ids::TenantId;
 
-use super::limits;
+use super::limits::Limits;
 
 /// Hands out [`Seat`]s.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Seats {
+    per_tenant_max: usize,
+    max: usize,
     taken: Arc<Mutex<HashMap<TenantId, usize>>>,
 }
 
@@ -23,14 +25,19 @@ pub struct Seat {
 }
 
 impl Seats {
+    /// Nobody sits yet.
+    pub(super) fn new(limits: &Limits) -> Self {
+        Self { per_tenant_max: limits.seats_per_tenant_max, max: limits.seats_max, taken: Arc::default() }
+    }
+
     /// A seat, or `None` at the tenant's or the service's bound.
     pub(super) fn take(&self, tenant: &TenantId) -> Option<Seat> {
         let mut taken = lock(&self.taken);
-        if taken.values().sum::<usize>() >= limits::SEATS_MAX {
+        if taken.values().sum::<usize>() >= self.max {
             return None;
         }
         let count = taken.entry(tenant.clone()).or_default();
-        if *count >= limits::SEATS_PER_TENANT_MAX {
+        if *count >= self.per_tenant_max {
             return None;
         }
         *count += 1;
@@ -60,15 +67,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tenant_is_bounded_and_a_dropped_seat_is_free_again() {
-        let seats = Seats::default();
+    fn tenants_and_the_service_are_bounded_and_a_dropped_seat_is_free_again() {
+        let seats = Seats::new(&Limits { seats_per_tenant_max: 2, seats_max: 3, ..Limits::default() });
         let (acme, other) = (TenantId::new("acme"), TenantId::new("other"));
-        let mut held: Vec<_> = (0..limits::SEATS_PER_TENANT_MAX).map(|_| seats.take(&acme).unwrap()).collect();
-        assert!(seats.take(&acme).is_none());
-        assert!(seats.take(&other).is_some(), "one tenant's bound is not another's");
-        held.pop();
-        assert!(seats.take(&acme).is_some());
-        drop(held);
+        let first = seats.take(&acme);
+        let second = seats.take(&acme);
+        assert!(first.is_some() && second.is_some());
+        assert!(seats.take(&acme).is_none(), "the tenant's bound");
+        let third = seats.take(&other);
+        assert!(third.is_some(), "one tenant's bound is not another's");
+        assert!(seats.take(&other).is_none(), "the service's bound");
+        drop(first);
+        assert!(seats.take(&other).is_some());
+        drop((second, third));
         assert!(lock(&seats.taken).is_empty(), "a tenant without seats costs nothing");
     }
 }
