@@ -256,7 +256,11 @@ fn above(entries: &VecDeque<Entry>, after: u64) -> impl Iterator<Item = &Entry> 
 }
 
 impl Inner {
+    /// What the platform does by itself is nobody's write.
     fn count_write(&mut self, event: &Event) {
+        if event.actor.kind == ActorKind::System {
+            return;
+        }
         let writes = &mut self.counts.writes;
         writes.accepted += 1;
         if event.redundant {
