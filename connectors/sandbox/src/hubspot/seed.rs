@@ -53,13 +53,14 @@ pub(crate) fn add_custom_properties(contacts: &mut Table) {
 pub(crate) fn import(contacts: &mut Table, people: &People, rules: Rules) {
     for row in 0..people.per_system() {
         let person = people.on_side(Side::HubSpot, row);
-        let values = stored_values(contacts, &person, rules);
+        let created_ms = person.created.millis();
+        let values = stored_values(contacts, person, rules);
         let packed = Packed::new(values.iter().map(|(id, text)| (*id, text.as_str())));
-        contacts.insert(Record::new(packed, person.created.millis(), Author::Import), None);
+        contacts.insert(Record::new(packed, created_ms, Author::Import), None);
     }
 }
 
-fn stored_values(contacts: &Table, person: &Person, rules: Rules) -> Vec<(PropertyId, String)> {
+fn stored_values(contacts: &Table, person: Person, rules: Rules) -> Vec<(PropertyId, String)> {
     typed_values(person)
         .into_iter()
         .filter_map(|(name, typed)| {
@@ -76,29 +77,29 @@ fn stored_values(contacts: &Table, person: &Person, rules: Rules) -> Vec<(Proper
 }
 
 /// A person's values under HubSpot's names.
-fn typed_values(person: &Person) -> Vec<(&'static str, String)> {
+fn typed_values(person: Person) -> Vec<(&'static str, String)> {
     let optional = [
-        ("firstname", &person.first_name),
-        ("email", &person.email),
-        ("phone", &person.phone),
-        ("mobilephone", &person.mobile),
-        ("jobtitle", &person.title),
-        ("company", &person.company),
-        ("department", &person.department),
-        ("address", &person.street),
-        ("city", &person.city),
-        ("state", &person.state),
-        ("zip", &person.postal_code),
-        ("country", &person.country),
-        ("website", &person.website),
-        ("notes", &person.notes),
-        ("birthdate", &person.birthdate),
-        ("lead_source", &person.lead_source),
-        ("tier", &person.tier),
+        ("firstname", person.first_name),
+        ("email", person.email),
+        ("phone", person.phone),
+        ("mobilephone", person.mobile),
+        ("jobtitle", person.title),
+        ("company", person.company),
+        ("department", person.department),
+        ("address", person.street),
+        ("city", person.city),
+        ("state", person.state),
+        ("zip", person.postal_code),
+        ("country", person.country),
+        ("website", person.website),
+        ("notes", person.notes),
+        ("birthdate", person.birthdate),
+        ("lead_source", person.lead_source),
+        ("tier", person.tier),
     ];
     let mut values: Vec<(&'static str, String)> =
-        optional.into_iter().filter_map(|(name, value)| value.clone().map(|value| (name, value))).collect();
-    values.push(("lastname", person.last_name.clone()));
+        optional.into_iter().filter_map(|(name, value)| value.map(|value| (name, value))).collect();
+    values.push(("lastname", person.last_name));
     values.push(("lifecyclestage", "lead".to_owned()));
     values.push(("do_not_call", person.do_not_call.to_string()));
     values.push(("interests", person.interests.join(";")));
@@ -126,7 +127,7 @@ mod tests {
         let contacts = imported(&Population::demo());
         let people = People::new(1, &Population::demo());
         for row in 0..people.per_system() {
-            for (name, typed) in typed_values(&people.on_side(Side::HubSpot, row)) {
+            for (name, typed) in typed_values(people.on_side(Side::HubSpot, row)) {
                 let id = contacts.schema().find(name).unwrap_or_else(|| panic!("no property {name}"));
                 let stored = normalise(contacts.schema().get(id), &typed, None, RULES);
                 assert!(stored.is_ok(), "{name} {typed}: {stored:?}");

@@ -91,3 +91,29 @@ async fn a_write_whose_answer_is_lost_is_done() {
     assert_eq!(ids(&lab.get(&format!("{CONTACTS}?limit=100")).await.body).len(), 20);
     list(&lab).await.expect(200);
 }
+
+#[tokio::test]
+async fn in_a_storm_every_write_is_done_whole_or_not_at_all() {
+    let lab = Lab::start().await;
+    lab.ask(As::Nobody, Method::POST, "/admin/profile", json!({"profile": "storm"})).await.expect(200);
+    lab.fault("early_token_expiry", 0.0).await;
+    let mut answered = Vec::new();
+    for number in 0..150 {
+        lab.advance_ms(200);
+        let body = json!({"properties": {"email": format!("{number}@example.com")}});
+        if let Ok(answer) = lab.try_ask(As::App, Method::POST, CONTACTS, body).await
+            && answer.status == 201
+        {
+            answered.push(answer.body["id"].as_str().unwrap().to_owned());
+        }
+    }
+    let rows = lab.get("/admin/state?object=contacts").await.expect(200)["rows"].as_array().unwrap().clone();
+    let stored: Vec<_> = rows.iter().map(|row| row["id"].as_str().unwrap().to_owned()).collect();
+    let created = lab.log().await.iter().filter(|entry| entry["op"] == "create").count();
+    assert_eq!(stored.len(), created);
+    assert!(answered.iter().all(|id| stored.contains(id)));
+    assert!(answered.len() < stored.len() && stored.len() < 150, "a storm loses answers and refuses requests");
+    for fault in ["rate_limited", "unavailable", "response_lost", "index_lag", "stamp_bump"] {
+        assert!(lab.fired(fault).await > 0, "{fault}");
+    }
+}
