@@ -1,5 +1,6 @@
 //! The server.
 
+pub mod cli;
 pub mod config;
 pub mod engine;
 pub mod http;

@@ -3,8 +3,7 @@
 use syncline_core::ids::TenantId;
 
 use super::{
-    connection,
-    name,
+    connection, name,
     secret::{Resolver, Secret},
     spot::{Named, Spot},
 };

@@ -39,10 +39,17 @@ pub struct InitialCredentials {
 
 impl Connection {
     /// Reads one connection; `integrations` are the names that exist.
-    pub(super) fn read(name: &Named, spot: &Spot<'_>, integrations: &[&str], resolver: Resolver<'_>) -> Option<(String, Self)> {
+    pub(super) fn read(
+        name: &Named,
+        spot: &Spot<'_>,
+        integrations: &[&str],
+        resolver: Resolver<'_>,
+    ) -> Option<(String, Self)> {
         let id = name::identifier(spot, name, "a connection");
         let table = spot.table(KEYS)?;
-        let tenant = table.need("tenant", "name the customer whose account this is, such as `tenant: acme`").and_then(|spot| tenant(&spot));
+        let tenant = table
+            .need("tenant", "name the customer whose account this is, such as `tenant: acme`")
+            .and_then(|spot| tenant(&spot));
         let integration = table
             .need("integration", "name one of the entries under `integrations`")
             .and_then(|spot| spot.reference("integration", "integrations", integrations));
@@ -59,7 +66,10 @@ impl InitialCredentials {
         let secret = |key: &str| table.get(key).map(|spot| resolver.secret(&spot));
         let (access, refresh) = (secret("access_token"), secret("refresh_token"));
         if access.is_none() && refresh.is_none() {
-            spot.problem("there is no token", "give `refresh_token`, `access_token` or both, each as `{env: NAME}` or `{file: PATH}`");
+            spot.problem(
+                "there is no token",
+                "give `refresh_token`, `access_token` or both, each as `{env: NAME}` or `{file: PATH}`",
+            );
         }
         let base_url = table.get("base_url").map(|spot| server::url(&spot));
         // A value that was given and could not be read has been reported: the connection is not built from the rest.

@@ -33,7 +33,12 @@ pub struct Integration {
 
 impl Integration {
     /// Reads one integration; `providers` are the providers that this build has a connector for.
-    pub(super) fn read(name: &Named, spot: &Spot<'_>, providers: &[&str], resolver: Resolver<'_>) -> Option<(String, Self)> {
+    pub(super) fn read(
+        name: &Named,
+        spot: &Spot<'_>,
+        providers: &[&str],
+        resolver: Resolver<'_>,
+    ) -> Option<(String, Self)> {
         let id = name::identifier(spot, name, "an integration");
         let table = spot.table(KEYS)?;
         let provider = table

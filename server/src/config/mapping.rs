@@ -15,7 +15,19 @@ use super::{
 
 /// The keys of one field's relation in its long form.
 pub(super) const KEYS: &[&str] = &[
-    "field", "path", "join", "with", "split", "part", "rest", "values", "list", "constant", "type", "direction", "canonical",
+    "field",
+    "path",
+    "join",
+    "with",
+    "split",
+    "part",
+    "rest",
+    "values",
+    "list",
+    "constant",
+    "type",
+    "direction",
+    "canonical",
 ];
 /// The words of directions.
 pub(super) const DIRECTIONS: &[(&str, Direction)] =

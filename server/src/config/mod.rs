@@ -142,8 +142,11 @@ fn read(root: &Spot<'_>, resolver: Resolver<'_>) -> Option<Config> {
     require_secrets_key(root, &server, table.get("server").as_ref(), !connections.is_empty());
 
     let providers: Vec<&str> = PROVIDERS.iter().map(|provider| provider.name).collect();
-    let read_models: BTreeMap<ModelName, Model> =
-        models.iter().filter_map(|(name, spot)| model::read(name, spot)).map(|model| (model.name.clone(), model)).collect();
+    let read_models: BTreeMap<ModelName, Model> = models
+        .iter()
+        .filter_map(|(name, spot)| model::read(name, spot))
+        .map(|model| (model.name.clone(), model))
+        .collect();
     let read_integrations: BTreeMap<String, Integration> =
         integrations.iter().filter_map(|(name, spot)| Integration::read(name, spot, &providers, resolver)).collect();
     let integration_names = names(&integrations);
@@ -191,7 +194,10 @@ fn read_api_keys(spot: Option<&Spot<'_>>, resolver: Resolver<'_>) -> Vec<ApiKey>
     for item in spot.and_then(Spot::list).unwrap_or_default() {
         let Some(key) = ApiKey::read(&item, resolver) else { continue };
         if keys.iter().any(|other| other.name == key.name) {
-            item.problem(format!("the name `{}` is used by another API key", key.name), "give each key a name of its own");
+            item.problem(
+                format!("the name `{}` is used by another API key", key.name),
+                "give each key a name of its own",
+            );
         } else if keys.iter().any(|other| other.key == key.key) {
             item.problem("another entry has the same key", "make a key of its own for each user");
         } else {
@@ -227,7 +233,9 @@ mod tests {
             &["both", "read", "write", "auto", "manual", "propagate", "detach", "ignore", "edit_wins", "delete_wins"],
         ];
         let words = model::TYPES.iter().map(|(word, _)| *word);
-        let words = words.chain(model::STEPS.iter().map(|(word, _)| *word)).chain(model::POLICIES.iter().map(|(word, _)| *word));
+        let words = words
+            .chain(model::STEPS.iter().map(|(word, _)| *word))
+            .chain(model::POLICIES.iter().map(|(word, _)| *word));
         for word in sections.into_iter().flatten().copied().chain(words) {
             let written = [format!("`{word}`"), format!("`{word}:"), format!("{{{word}:")];
             assert!(written.iter().any(|text| PAGE.contains(text)), "docs/configuration.md does not mention `{word}`");
@@ -240,8 +248,14 @@ mod tests {
         let text = example.replace("{file: /run/secrets/salesforce}", "{env: SF_CLIENT_SECRET}");
         let token = "0123456789abcdef".repeat(4);
         let names = [
-            "SYNCLINE_SECRETS_KEY", "SF_CLIENT_ID", "SF_CLIENT_SECRET", "HS_CLIENT_ID", "HS_CLIENT_SECRET",
-            "ACME_SF_REFRESH", "ACME_HS_REFRESH", "ACME_API_KEY",
+            "SYNCLINE_SECRETS_KEY",
+            "SF_CLIENT_ID",
+            "SF_CLIENT_SECRET",
+            "HS_CLIENT_ID",
+            "HS_CLIENT_SECRET",
+            "ACME_SF_REFRESH",
+            "ACME_HS_REFRESH",
+            "ACME_API_KEY",
         ];
         let environment = FixedEnvironment::new(names.map(|name| (name, token.clone())));
         let config = Config::parse(&text, Path::new("syncline.yaml"), &environment);

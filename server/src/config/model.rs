@@ -108,7 +108,9 @@ fn place<'a>(spot: &Spot<'a>, error: &ModelError) -> Spot<'a> {
     let key = match &error.problem {
         ModelProblem::NoRoom => "max",
         ModelProblem::Scale { .. } => "scale",
-        ModelProblem::NoValues | ModelProblem::RepeatedValue { .. } | ModelProblem::ValueNotCanonical { .. } => "values",
+        ModelProblem::NoValues | ModelProblem::RepeatedValue { .. } | ModelProblem::ValueNotCanonical { .. } => {
+            "values"
+        }
         ModelProblem::StepForType { .. } => "canonical",
         ModelProblem::PolicyForType { .. } | ModelProblem::Order { .. } | ModelProblem::UnknownStage { .. } => "policy",
         ModelProblem::EmptyKey | ModelProblem::UnknownKeyField { .. } | ModelProblem::RepeatedKeyField { .. } => {
@@ -122,9 +124,8 @@ fn place<'a>(spot: &Spot<'a>, error: &ModelError) -> Spot<'a> {
 fn field(name: &Named, spot: &Spot<'_>) -> Option<(FieldName, Field)> {
     let id = name::field(spot, name);
     let table = spot.table(FIELD_KEYS)?;
-    let word = table
-        .need("type", &format!("say what the field holds: {}", words(TYPES)))
-        .and_then(|spot| spot.word(TYPES));
+    let word =
+        table.need("type", &format!("say what the field holds: {}", words(TYPES))).and_then(|spot| spot.word(TYPES));
     let ty = word.and_then(|word| field_type(word, &table));
     let flag = |key: &str| table.get(key).and_then(|spot| spot.boolean()).unwrap_or(false);
     let policy = match table.get("policy") {
@@ -208,7 +209,10 @@ fn policy(spot: &Spot<'_>) -> Option<Policy> {
         (Some(order), None) => order.texts().map(Policy::Prefer),
         (None, Some(stages)) => stages.texts().map(Policy::ForwardOnly),
         _ => {
-            spot.problem("a policy with parameters has exactly one key", "write `{prefer: [a, b]}` or `{forward_only: [a, b]}`");
+            spot.problem(
+                "a policy with parameters has exactly one key",
+                "write `{prefer: [a, b]}` or `{forward_only: [a, b]}`",
+            );
             None
         }
     }
@@ -217,7 +221,10 @@ fn policy(spot: &Spot<'_>) -> Option<Policy> {
 fn policy_word(spot: &Spot<'_>) -> Option<Policy> {
     let text = spot.text()?;
     if POLICY_KEYS.contains(&text.as_str()) {
-        spot.problem(format!("the policy `{text}` needs a list"), format!("write `policy: {{{text}: [first, second]}}`"));
+        spot.problem(
+            format!("the policy `{text}` needs a list"),
+            format!("write `policy: {{{text}: [first, second]}}`"),
+        );
         return None;
     }
     spot.word(POLICIES).map(|word| (word.0)())
@@ -233,8 +240,11 @@ fn match_key(spot: &Spot<'_>, known: &[&str]) -> Option<Vec<FieldName>> {
     if members.is_empty() {
         spot.problem("the match key is empty", "name the fields that together identify a record: `[email]`");
     }
-    let fields: Vec<FieldName> =
-        members.iter().filter_map(|spot| spot.reference("field", "the model's `fields`", known)).map(FieldName::from).collect();
+    let fields: Vec<FieldName> = members
+        .iter()
+        .filter_map(|spot| spot.reference("field", "the model's `fields`", known))
+        .map(FieldName::from)
+        .collect();
     (!fields.is_empty() && fields.len() == members.len()).then_some(fields)
 }
 
@@ -247,10 +257,17 @@ fn delete_rule(spot: &Spot<'_>) -> Option<DeleteRule> {
     let table = spot.table(DELETE_KEYS)?;
     let default = default_deletes();
     let effect = table.get("effect").map(|spot| {
-        spot.word(&[("propagate", DeleteEffect::Propagate), ("detach", DeleteEffect::Detach), ("ignore", DeleteEffect::Ignore)])
+        spot.word(&[
+            ("propagate", DeleteEffect::Propagate),
+            ("detach", DeleteEffect::Detach),
+            ("ignore", DeleteEffect::Ignore),
+        ])
     });
     let race = table
         .get("race")
         .map(|spot| spot.word(&[("edit_wins", DeleteRace::EditWins), ("delete_wins", DeleteRace::DeleteWins)]));
-    Some(DeleteRule { effect: effect.flatten().unwrap_or(default.effect), race: race.flatten().unwrap_or(default.race) })
+    Some(DeleteRule {
+        effect: effect.flatten().unwrap_or(default.effect),
+        race: race.flatten().unwrap_or(default.race),
+    })
 }

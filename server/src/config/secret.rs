@@ -136,13 +136,19 @@ impl Resolver<'_> {
     fn variable(&self, spot: &Spot<'_>) -> Option<Secret> {
         let name = spot.text()?;
         if name.contains('=') || name.chars().any(|c| c.is_control() || c.is_whitespace()) {
-            spot.problem("this is not the name of an environment variable", "write a name such as `SYNCLINE_SECRETS_KEY`");
+            spot.problem(
+                "this is not the name of an environment variable",
+                "write a name such as `SYNCLINE_SECRETS_KEY`",
+            );
             return None;
         }
         match self.environment.variable(&name) {
             Some(value) if !value.trim().is_empty() => Some(Secret::new(value.trim())),
             Some(_) => {
-                spot.problem(format!("the environment variable `{name}` is empty"), format!("set `{name}` before starting"));
+                spot.problem(
+                    format!("the environment variable `{name}` is empty"),
+                    format!("set `{name}` before starting"),
+                );
                 None
             }
             None => {

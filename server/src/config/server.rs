@@ -43,7 +43,8 @@ impl Server {
         Self {
             listen: get("listen").and_then(|spot| address(&spot)).unwrap_or(Self::LISTEN),
             public_url: get("public_url").and_then(|spot| url(&spot)),
-            database: resolver.path(&get("database").and_then(|spot| spot.text()).unwrap_or_else(|| Self::DATABASE.to_owned())),
+            database: resolver
+                .path(&get("database").and_then(|spot| spot.text()).unwrap_or_else(|| Self::DATABASE.to_owned())),
             secrets_key: get("secrets_key").and_then(|spot| secrets_key(&spot, resolver)),
         }
     }
@@ -65,7 +66,10 @@ fn address(spot: &Spot<'_>) -> Option<SocketAddr> {
     let text = spot.text()?;
     let address = text.parse().ok();
     if address.is_none() {
-        spot.problem(format!("`{text}` is not an address to listen on"), "write an IP address and a port, such as `127.0.0.1:8080`");
+        spot.problem(
+            format!("`{text}` is not an address to listen on"),
+            "write an IP address and a port, such as `127.0.0.1:8080`",
+        );
     }
     address
 }

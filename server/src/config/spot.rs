@@ -113,7 +113,11 @@ impl<'a> Spot<'a> {
     }
 
     fn repeated(&self, key: &Key) {
-        self.problem_at(key.at, format!("the key `{}` is repeated", excerpt(&key.text)), "keep one of them and remove the others");
+        self.problem_at(
+            key.at,
+            format!("the key `{}` is repeated", excerpt(&key.text)),
+            "keep one of them and remove the others",
+        );
     }
 
     /// A list.
@@ -188,7 +192,10 @@ impl<'a> Spot<'a> {
         let text = self.text()?;
         let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
         if found.is_none() {
-            self.problem(format!("`{}` is not known here", excerpt(&text)), suggest(&text, words.iter().map(|(word, _)| *word)));
+            self.problem(
+                format!("`{}` is not known here", excerpt(&text)),
+                suggest(&text, words.iter().map(|(word, _)| *word)),
+            );
         }
         found
     }
@@ -206,11 +213,8 @@ impl<'a> Spot<'a> {
         if valid.contains(&text.as_str()) {
             return Some(text);
         }
-        let remedy = if valid.is_empty() {
-            format!("add it under `{section}`")
-        } else {
-            suggest(&text, valid.iter().copied())
-        };
+        let remedy =
+            if valid.is_empty() { format!("add it under `{section}`") } else { suggest(&text, valid.iter().copied()) };
         self.problem(format!("there is no {what} `{}` in {section}", excerpt(&text)), remedy);
         None
     }
@@ -304,7 +308,9 @@ fn to_json(node: &Node) -> serde_json::Value {
         Kind::Scalar { text, plain: true } => plain_json(text),
         Kind::Scalar { text, plain: false } => Json::String(text.clone()),
         Kind::List(items) => items.iter().map(to_json).collect(),
-        Kind::Map(entries) => Json::Object(entries.iter().map(|(key, node)| (key.text.clone(), to_json(node))).collect()),
+        Kind::Map(entries) => {
+            Json::Object(entries.iter().map(|(key, node)| (key.text.clone(), to_json(node))).collect())
+        }
     }
 }
 
@@ -329,9 +335,7 @@ mod tests {
 
     #[test]
     fn durations_need_a_number_and_a_unit() {
-        for (text, ms) in
-            [("500ms", 500), ("15s", 15_000), ("5m", 300_000), ("24h", 86_400_000), ("7d", 604_800_000)]
-        {
+        for (text, ms) in [("500ms", 500), ("15s", 15_000), ("5m", 300_000), ("24h", 86_400_000), ("7d", 604_800_000)] {
             assert_eq!(parse_duration(text), Some(Duration::from_millis(ms)), "{text}");
         }
         for text in ["15", "s", "1.5h", "-1s", "15 s", "99999999999999999999d", "18446744073709551615d"] {

@@ -107,7 +107,8 @@ fn clash(sync: &Sync, others: &BTreeMap<String, Sync>) -> Option<(String, &'stat
 fn read(name: &Named, spot: &Spot<'_>, parts: &Parts<'_>) -> Option<(String, Sync)> {
     let id = name::identifier(spot, name, "a sync");
     let table = spot.table(KEYS)?;
-    let tenant = table.need("tenant", "name the customer, such as `tenant: acme`").and_then(|spot| connection::tenant(&spot));
+    let tenant =
+        table.need("tenant", "name the customer, such as `tenant: acme`").and_then(|spot| connection::tenant(&spot));
     let model_name = table
         .need("model", "name one of the entries under `models`")
         .and_then(|spot| spot.reference("model", "models", parts.model_names));
@@ -125,7 +126,9 @@ fn read(name: &Named, spot: &Spot<'_>, parts: &Parts<'_>) -> Option<(String, Syn
     let mut sides = BTreeMap::new();
     let mut schedules = BTreeMap::new();
     for (rank, (name, spot)) in (1..).zip(&entries) {
-        let Some((connection, side, schedule)) = read_side(rank, name, spot, tenant.as_ref(), model, parts) else { continue };
+        let Some((connection, side, schedule)) = read_side(rank, name, spot, tenant.as_ref(), model, parts) else {
+            continue;
+        };
         schedules.insert(connection.clone(), schedule);
         sides.insert(connection, side);
     }
@@ -146,14 +149,18 @@ fn read_side(
 ) -> Option<(ConnectionId, Side, Schedule)> {
     let connection = side_connection(name, spot, tenant, parts);
     let table = spot.table(SIDE_KEYS)?;
-    let object = table.need("object", "name the provider's object, such as `object: Contact`").and_then(|spot| spot.text());
+    let object =
+        table.need("object", "name the provider's object, such as `object: Contact`").and_then(|spot| spot.text());
     let key_field = table.get("key").map(|spot| spot.text());
     let direction = match table.get("direction") {
         Some(spot) => spot.word(mapping::DIRECTIONS),
         None => Some(Direction::Both),
     };
     let mapping_spot = table.need("mapping", "map the model's fields, such as `mapping: {email: Email}`");
-    let mapping = mapping_spot.zip(model).zip(direction).and_then(|((spot, model), direction)| mapping::read(&spot, model, direction));
+    let mapping = mapping_spot
+        .zip(model)
+        .zip(direction)
+        .and_then(|((spot, model), direction)| mapping::read(&spot, model, direction));
     let schedule = schedule(&table);
     let writes = direction?.writes();
     let creates = match table.get("creates") {
@@ -176,7 +183,12 @@ fn read_side(
 }
 
 /// The connection of a side, where it exists and is the sync's tenant's.
-fn side_connection<'a>(name: &Named, spot: &Spot<'_>, tenant: Option<&TenantId>, parts: &Parts<'a>) -> Option<&'a Connection> {
+fn side_connection<'a>(
+    name: &Named,
+    spot: &Spot<'_>,
+    tenant: Option<&TenantId>,
+    parts: &Parts<'a>,
+) -> Option<&'a Connection> {
     if !parts.connection_names.contains(&name.text.as_str()) {
         let remedy = super::problem::suggest(&name.text, parts.connection_names.iter().copied());
         spot.problem_at(name.at, "there is no such connection in connections", remedy);
@@ -195,10 +207,7 @@ fn side_connection<'a>(name: &Named, spot: &Spot<'_>, tenant: Option<&TenantId>,
 }
 
 fn keeps_history(connection: &Connection, parts: &Parts<'_>) -> bool {
-    parts
-        .integrations
-        .get(&connection.integration)
-        .is_some_and(Integration::keeps_history)
+    parts.integrations.get(&connection.integration).is_some_and(Integration::keeps_history)
 }
 
 fn creates(spot: &Spot<'_>, writes: bool) -> Option<bool> {

@@ -76,7 +76,9 @@ pub(super) fn parse(text: &str) -> Result<Node, SyntaxError> {
             event.map_err(|error| SyntaxError::new(*error.marker(), error.info(), "correct the YAML at this place"))?;
         builder.take(event, span.start.into())?;
     }
-    Ok(builder.root.unwrap_or_else(|| Node { at: Location { line: 1, column: 1 }, kind: Arc::new(Kind::Map(Vec::new())) }))
+    Ok(builder
+        .root
+        .unwrap_or_else(|| Node { at: Location { line: 1, column: 1 }, kind: Arc::new(Kind::Map(Vec::new())) }))
 }
 
 /// A list or map whose end has not been seen yet.
@@ -120,7 +122,11 @@ impl Builder {
     fn document(&mut self, at: Location) -> Result<(), SyntaxError> {
         self.documents += 1;
         if self.documents > 1 {
-            return Err(SyntaxError::new(at, "a second document begins here", "keep the configuration in one document: remove `---`"));
+            return Err(SyntaxError::new(
+                at,
+                "a second document begins here",
+                "keep the configuration in one document: remove `---`",
+            ));
         }
         Ok(())
     }
@@ -147,7 +153,11 @@ impl Builder {
 
     fn alias(&mut self, anchor: usize, at: Location) -> Result<(), SyntaxError> {
         let Some((node, size)) = self.anchors.get(&anchor) else {
-            return Err(SyntaxError::new(at, "an alias inside its own anchor", "aliases may only repeat finished values"));
+            return Err(SyntaxError::new(
+                at,
+                "an alias inside its own anchor",
+                "aliases may only repeat finished values",
+            ));
         };
         // The alias shares the anchored value, and keeps its positions: a mistake in it is mended there.
         let (node, size) = (node.clone(), *size);
@@ -188,11 +198,15 @@ impl Builder {
 
 fn as_key(node: &Node) -> Result<Key, SyntaxError> {
     match &*node.kind {
-        Kind::Scalar { text, plain } if *plain && text == "<<" => {
-            Err(SyntaxError::new(node.at, "merge keys (`<<`) are not supported", "repeat a whole value with an alias instead: `mapping: *name`"))
-        }
+        Kind::Scalar { text, plain } if *plain && text == "<<" => Err(SyntaxError::new(
+            node.at,
+            "merge keys (`<<`) are not supported",
+            "repeat a whole value with an alias instead: `mapping: *name`",
+        )),
         Kind::Scalar { text, .. } => Ok(Key { at: node.at, text: text.clone() }),
-        Kind::List(_) | Kind::Map(_) => Err(SyntaxError::new(node.at, "a list or map is used as a key", "use a name as the key")),
+        Kind::List(_) | Kind::Map(_) => {
+            Err(SyntaxError::new(node.at, "a list or map is used as a key", "use a name as the key"))
+        }
     }
 }
 

@@ -17,10 +17,10 @@ use crate::{
 
 /// Gathers the facts; `public_url` has no slash at its end.
 pub(super) fn gather(config: &Config, public_url: &str, http: &Arc<dyn HttpClient>) -> Result<Facts, BuildError> {
-    let integrations = config.integrations.iter().map(|(name, integration)| IntegrationFacts {
-        name: name.clone(),
-        provider: integration.provider.clone(),
-    });
+    let integrations = config
+        .integrations
+        .iter()
+        .map(|(name, integration)| IntegrationFacts { name: name.clone(), provider: integration.provider.clone() });
     Ok(Facts {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         public_url: public_url.to_owned(),
@@ -59,7 +59,8 @@ fn connections(config: &Config) -> BTreeMap<syncline_core::ids::ConnectionId, Co
 
 fn syncs(config: &Config) -> BTreeMap<String, SyncFacts> {
     let facts = config.syncs.iter().map(|(name, sync)| {
-        let sides = sync.plan.sides.iter().map(|(connection, side)| (connection.clone(), side.object.clone())).collect();
+        let sides =
+            sync.plan.sides.iter().map(|(connection, side)| (connection.clone(), side.object.clone())).collect();
         let facts = SyncFacts { tenant: sync.plan.tenant.clone(), model: sync.plan.model.name.clone(), sides };
         (name.clone(), facts)
     });

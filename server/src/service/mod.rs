@@ -7,16 +7,22 @@
 mod error;
 mod facts;
 
-use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
 
 use syncline_connectors::http::{HttpClient, ReqwestClient};
+use syncline_core::ids::ConnectionId;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 pub use self::error::ServiceError;
 use crate::{
     config::{self, Config},
-    engine::{Engine, EngineParts, clock::Clock},
+    engine::{Engine, EngineParts, clock::Clock, open_sessions, session::Session},
     http::{self, AppState},
     live::FeedHub,
     secrets::SecretsKey,
@@ -85,7 +91,8 @@ impl Service {
         let state = AppState { store: store.clone(), commands: engine.clone(), feed: feed.clone(), facts };
         let drain = CancellationToken::new();
         let drained = drain.clone().cancelled_owned();
-        let serving = tokio::spawn(axum::serve(listener, http::router(state)).with_graceful_shutdown(drained).into_future());
+        let serving =
+            tokio::spawn(axum::serve(listener, http::router(state)).with_graceful_shutdown(drained).into_future());
         Ok(Self { address, store, engine, feed, drain, serving })
     }
 
@@ -143,11 +150,21 @@ fn public_url(config: &Config, address: SocketAddr) -> String {
 }
 
 /// The key for stored credentials. Only a configuration without connections has none, and then nothing is sealed.
-pub(crate) fn secrets_key(config: &Config) -> Result<SecretsKey, ServiceError> {
+fn secrets_key(config: &Config) -> Result<SecretsKey, ServiceError> {
     Ok(match &config.server.secrets_key {
         Some(key) => SecretsKey::parse(key.expose())?,
         None => SecretsKey::parse(&SecretsKey::generate())?,
     })
+}
+
+/// Opens a session with every connection, for verbs that call accounts without an engine.
+pub(crate) async fn sessions(
+    config: &Config,
+    store: &Arc<dyn Store>,
+) -> Result<BTreeMap<ConnectionId, Arc<Session>>, ServiceError> {
+    let client: Arc<dyn HttpClient> = Arc::new(ReqwestClient::new()?);
+    let key = Arc::new(secrets_key(config)?);
+    Ok(open_sessions(config, store, &client, &key, &CancellationToken::new()).await?)
 }
 
 /// Makes the database's API keys those of the configuration: new ones are added, changed ones replaced, others revoked.

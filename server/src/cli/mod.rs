@@ -1,0 +1,99 @@
+//! The command line: one file per verb.
+//!
+//! # Layout
+//!
+//! * `serve`, `plan`, `check`: work with a configuration file. `sandbox`, `demo`: need none.
+//! * `records`, `conflicts`, `deliveries`, `quarantine`, `syncs`: talk to a running server through the client crate, see [`target`].
+//! * [`output`]: tables, colours and JSON. [`failure`]: errors and exit codes.
+
+mod check;
+mod conflicts;
+mod deliveries;
+mod failure;
+mod fields;
+mod finding;
+mod logging;
+mod output;
+mod paging;
+mod progress;
+mod quarantine;
+mod records;
+mod sandbox;
+mod serve;
+mod signals;
+mod survey;
+mod syncs;
+mod target;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use self::{failure::Failure, output::Output};
+
+/// Keeps one record the same in your product and in every account your customers connect.
+#[derive(Parser)]
+#[command(name = "syncline", version, about, propagate_version = true, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+    /// Print JSON for programs instead of text for people.
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Run the server.
+    Serve(serve::Serve),
+    /// Check the configuration, the laws of every mapping, and each connection.
+    Check(check::Check),
+    /// Run emulators of the providers' APIs on this machine.
+    Sandbox(sandbox::SandboxArgs),
+    /// List, show and change records.
+    Records(records::Records),
+    /// List and settle conflicts.
+    Conflicts(conflicts::Conflicts),
+    /// List writes that wait or were given up, and try them again.
+    Deliveries(deliveries::Deliveries),
+    /// List provider rows that could not be taken in, and try them again.
+    Quarantine(quarantine::Quarantine),
+    /// Show, pause, resume, trigger and reset syncs.
+    Syncs(syncs::Syncs),
+}
+
+/// Runs the command line of this process.
+pub fn run() -> ExitCode {
+    let Cli { verb, json } = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return Failure::said(format!("the runtime cannot start: {error}")).report(),
+    };
+    match runtime.block_on(dispatch(verb, Output::new(json))) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+async fn dispatch(verb: Verb, output: Output) -> Result<(), Failure> {
+    match verb {
+        Verb::Serve(args) => args.run(output).await,
+        Verb::Check(args) => args.run(output).await,
+        Verb::Sandbox(args) => args.run(output).await,
+        Verb::Records(args) => args.run(output).await,
+        Verb::Conflicts(args) => args.run(output).await,
+        Verb::Deliveries(args) => args.run(output).await,
+        Verb::Quarantine(args) => args.run(output).await,
+        Verb::Syncs(args) => args.run(output).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,75 @@
+//! `syncline quarantine`: provider rows that could not be taken in, and trying them again.
+
+use std::io;
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+use syncline_client::{At, Page, QuarantinedRow};
+
+use super::{
+    failure::Failure,
+    output::{Item, Output, Tone},
+    paging::Paging,
+    records::more,
+    target::Target,
+};
+
+/// The arguments of `quarantine`.
+#[derive(Args)]
+pub(crate) struct Quarantine {
+    #[command(flatten)]
+    target: Target,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// List rows that could not be taken in; `--json` also shows each row as it came.
+    List {
+        /// Only of this connection.
+        #[arg(long, value_name = "CONNECTION")]
+        connection: Option<String>,
+        #[command(flatten)]
+        paging: Paging,
+    },
+    /// Try to take a row in again.
+    Replay {
+        /// The row.
+        id: i64,
+    },
+}
+
+impl Quarantine {
+    /// Does what the verb says.
+    pub(crate) async fn run(self, output: Output) -> Result<(), Failure> {
+        let api = self.target.connect()?;
+        match self.verb {
+            Verb::List { connection, paging } => {
+                let page = paging.collect(async |at: At| api.quarantine(connection.as_deref(), &at).await).await?;
+                Ok(output.show(&page, table)?)
+            }
+            Verb::Replay { id } => {
+                api.replay_quarantined(id).await?;
+                Ok(output.show(&json!({"id": id}), |output, _| output.line(format!("row {id} is tried again")))?)
+            }
+        }
+    }
+}
+
+fn table(output: Output, page: &Page<QuarantinedRow>) -> io::Result<()> {
+    let rows = page.items.iter().map(|row| {
+        vec![
+            Item::number(row.id),
+            Item::text(&row.connection),
+            Item::text(&row.object),
+            Item::maybe(row.external_id.as_ref()),
+            Item::number(row.attempts),
+            Item::text(&row.last_at).tone(Tone::Dim),
+            Item::text(&row.reason),
+        ]
+    });
+    let head = ["row", "connection", "object", "id", "attempts", "last tried", "why"];
+    output.table(&head, rows.collect(), "every row could be taken in")?;
+    more(output, page.next_cursor.as_deref())
+}

@@ -1,0 +1,54 @@
+//! `syncline serve`: runs the server.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::json;
+
+use super::{
+    failure::Failure,
+    logging::{self, LogFormat},
+    output::{Output, Tone},
+    signals,
+};
+use crate::{config::Config, service::Service};
+
+/// The arguments of `serve`.
+#[derive(Args)]
+pub(crate) struct Serve {
+    /// The configuration file.
+    #[arg(long, env = "SYNCLINE_CONFIG", default_value = "syncline.yaml", value_name = "FILE")]
+    config: PathBuf,
+    /// The form of log lines, which go to standard error.
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    log: LogFormat,
+}
+
+impl Serve {
+    /// Runs the server until the process is asked to end; a second request ends it at once.
+    pub(crate) async fn run(self, output: Output) -> Result<(), Failure> {
+        let config = Config::load(&self.config)?;
+        logging::start(self.log);
+        let mut service = Service::start(&config).await?;
+        let url = format!("http://{}", service.address());
+        if output.is_json() {
+            output.json(&json!({"api": url, "live": format!("ws://{}/v1/live", service.address())}))?;
+        } else {
+            output.line(format!(
+                "{} {url}  {}",
+                Tone::Good.paint("listening on"),
+                Tone::Dim.paint("Ctrl-C ends it; the API's description is at /v1/openapi.json")
+            ))?;
+        }
+        let failure = tokio::select! {
+            signal = signals::ended() => signal.err().map(Failure::from),
+            failure = service.failed() => Some(failure.into()),
+        };
+        tracing::info!("stopping: open requests and present steps are finished first");
+        tokio::select! {
+            stopped = service.stop() => stopped?,
+            _ = signals::ended() => return Err(Failure::said("stopped at once; what was under way is taken up again at the next start")),
+        }
+        failure.map_or(Ok(()), Err)
+    }
+}

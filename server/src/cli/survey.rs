@@ -1,0 +1,226 @@
+//! A survey of the connected accounts: whether each can be called, and whether the objects there have what the
+//! mappings need. Nothing is written there.
+
+use std::collections::BTreeMap;
+
+use syncline_connectors::connector::{Connector, FieldCreator};
+use syncline_core::{
+    budget::{Call, CallKind},
+    ids::ConnectionId,
+    plan::Side,
+    remote::{ObjectSchema, PageRequest, ProviderError, Raw},
+};
+
+use super::finding::Finding;
+use crate::{
+    config::{Config, Sync},
+    engine::session::Session,
+};
+
+/// How many real objects the laws of a mapping are tried on.
+const SAMPLES: u32 = 100;
+
+/// Calls every connection and says who we are there.
+pub(crate) async fn connections(sessions: &BTreeMap<ConnectionId, std::sync::Arc<Session>>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (id, session) in sessions {
+        let about = format!("connection {id}");
+        let reader = session.connector.reader();
+        let probe =
+            session.call(Call::live(CallKind::Other), |credentials| async move { reader.probe(&credentials).await });
+        findings.push(match probe.await {
+            Ok(probe) => Finding::good(about, format!("reached as {}", probe.account)),
+            Err(error) => Finding::problem(about, words(&error)),
+        });
+    }
+    findings
+}
+
+/// What a provider's refusal means for a person.
+pub(crate) fn words(error: &ProviderError) -> String {
+    use syncline_core::remote::Remedy;
+    let remedy = match error.remedy {
+        Remedy::Refresh | Remedy::Reauthorise => {
+            "authorise the connection again and put its new token into the configuration"
+        }
+        Remedy::Retry => "try again later",
+        Remedy::Wait { .. } => "wait until the provider's quota is free again",
+        Remedy::Gone => "check that the object exists and that the account may see it",
+        Remedy::Restart | Remedy::Resync | Remedy::Configure => "check the integration's and the connection's settings",
+    };
+    format!("{}; {remedy}", error.message)
+}
+
+/// One side of a sync and the session with its account.
+pub(crate) struct Surveyed<'a> {
+    name: &'a str,
+    sync: &'a Sync,
+    connection: &'a ConnectionId,
+    side: &'a Side,
+    session: &'a Session,
+}
+
+/// Every side of every sync.
+pub(crate) fn sides<'a>(
+    config: &'a Config,
+    sessions: &'a BTreeMap<ConnectionId, std::sync::Arc<Session>>,
+) -> impl Iterator<Item = Surveyed<'a>> {
+    config.syncs.iter().flat_map(move |(name, sync)| {
+        sync.plan.sides.iter().filter_map(move |(connection, side)| {
+            Some(Surveyed { name, sync, connection, side, session: sessions.get(connection)? })
+        })
+    })
+}
+
+impl Surveyed<'_> {
+    /// How the side is called in findings.
+    pub(crate) fn about(&self) -> String {
+        about(self.name, self.connection)
+    }
+
+    /// The object's fields.
+    pub(crate) async fn describe(&self) -> Result<ObjectSchema, ProviderError> {
+        let reader = self.session.connector.reader();
+        let object = &self.side.object;
+        let call = |credentials| async move { reader.describe(&credentials, object).await };
+        self.session.call(Call::live(CallKind::Other), call).await
+    }
+
+    /// Holds the object's fields against the side's key and mapping.
+    pub(crate) fn judge(&self, schema: &ObjectSchema) -> Vec<Finding> {
+        let (about, object) = (self.about(), &self.side.object);
+        let mut findings = Vec::new();
+        match self.key(schema) {
+            KeyField::Unneeded => {}
+            KeyField::Good(field) => findings.push(Finding::good(&about, format!("`{object}.{field}` is a unique key"))),
+            KeyField::Unnamed => findings.push(Finding::warning(
+                &about,
+                "no `key` is configured: a create that is cut off is looked for by the match keys, and waits for a person where they cannot tell",
+            )),
+            KeyField::Missing(field) => findings.push(Finding::problem(
+                &about,
+                format!("`{object}` has no field `{field}`, the configured `key`: `syncline plan --create-fields` makes it"),
+            )),
+            KeyField::Repeatable(field) => findings.push(Finding::problem(
+                &about,
+                format!("`{object}.{field}`, the configured `key`, is not unique: make it an external id or a unique property there, or name another"),
+            )),
+        }
+        findings.extend(self.mapped(schema));
+        findings
+    }
+
+    /// How the configured unique key stands.
+    pub(crate) fn key<'s>(&'s self, schema: &ObjectSchema) -> KeyField<'s> {
+        match &self.side.key_field {
+            None if self.side.creates => KeyField::Unnamed,
+            None => KeyField::Unneeded,
+            Some(field) => match schema.fields.get(field) {
+                None => KeyField::Missing(field),
+                Some(known) if known.unique => KeyField::Good(field),
+                Some(_) => KeyField::Repeatable(field),
+            },
+        }
+    }
+
+    fn mapped(&self, schema: &ObjectSchema) -> Vec<Finding> {
+        let (about, object, mapping) = (self.about(), &self.side.object, &self.side.mapping);
+        let mut findings = Vec::new();
+        let mut count = 0;
+        for remote in mapping.remote_fields() {
+            count += 1;
+            let Some(known) = schema.fields.get(&remote) else {
+                let near = syncline_core::model::nearest(&remote, schema.fields.keys().map(String::as_str));
+                let hint = near.map_or_else(
+                    || "check the name and the account's rights".to_owned(),
+                    |near| format!("did you mean `{near}`?"),
+                );
+                findings.push(Finding::problem(&about, format!("`{object}` has no field `{remote}`: {hint}")));
+                continue;
+            };
+            let written =
+                self.side.writes && mapping.fields_of_remote(&remote).iter().any(|field| mapping.writable(field));
+            if written && !known.writable {
+                let message = format!(
+                    "`{object}.{remote}` cannot be written: give its mapping `direction: read`, or the account the right to write it"
+                );
+                findings.push(Finding::problem(&about, message));
+            }
+        }
+        if findings.is_empty() {
+            findings.push(Finding::good(&about, format!("all {count} mapped fields are there")));
+        }
+        findings
+    }
+
+    /// Real objects of the account, as the mapping sees them.
+    pub(crate) async fn samples(&self) -> Result<Vec<Raw>, ProviderError> {
+        let reader = self.session.connector.reader();
+        let request = PageRequest {
+            object: self.side.object.clone(),
+            fields: self.side.mapping.remote_fields(),
+            window: None,
+            after: None,
+            token: None,
+            deleted: false,
+            limit: SAMPLES,
+        };
+        let request = &request;
+        let call = |credentials| async move { reader.page(&credentials, request).await };
+        let page = self.session.call(Call::live(CallKind::Read), call).await?;
+        Ok(page.objects.into_iter().take(SAMPLES as usize).map(|object| object.fields).collect())
+    }
+
+    /// Holds the mapping's laws against samples; values that commonly break mappings are tried in any case.
+    pub(crate) fn laws(&self, samples: &[Raw]) -> Vec<Finding> {
+        laws(self.name, self.sync, self.connection, samples)
+    }
+
+    /// What creates fields there, where the provider lets us.
+    pub(crate) fn creator(&self) -> Option<&dyn FieldCreator> {
+        let connector: &dyn Connector = &*self.session.connector;
+        connector.fields()
+    }
+
+    /// Creates the configured unique key field.
+    pub(crate) async fn create_key(&self, creator: &dyn FieldCreator, field: &str) -> Result<(), ProviderError> {
+        let object = &self.side.object;
+        let call = |credentials| async move { creator.create_key_field(&credentials, object, field).await };
+        self.session.call(Call::live(CallKind::Other), call).await
+    }
+}
+
+/// How the unique key field of a side stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum KeyField<'a> {
+    /// Nothing is created there.
+    Unneeded,
+    /// None is configured, though records are created there.
+    Unnamed,
+    /// It is there and unique.
+    Good(&'a str),
+    /// The object has no such field.
+    Missing(&'a str),
+    /// The field does not refuse repeated values.
+    Repeatable(&'a str),
+}
+
+/// Holds the laws of one side's mapping against samples.
+pub(crate) fn laws(name: &str, sync: &Sync, connection: &ConnectionId, samples: &[Raw]) -> Vec<Finding> {
+    let about = about(name, connection);
+    let Some(side) = sync.plan.sides.get(connection) else { return Vec::new() };
+    let broken = side.mapping.check_laws(&sync.plan.model, samples);
+    if broken.is_empty() {
+        let tried = if samples.is_empty() {
+            "made-up values".to_owned()
+        } else {
+            format!("{} real objects and made-up values", samples.len())
+        };
+        return vec![Finding::good(about, format!("the mapping keeps its laws, tried on {tried}"))];
+    }
+    broken.into_iter().map(|law| Finding::problem(&about, law.to_string())).collect()
+}
+
+fn about(name: &str, connection: &ConnectionId) -> String {
+    format!("sync {name}, {connection}")
+}
