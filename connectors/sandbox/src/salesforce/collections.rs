@@ -90,8 +90,8 @@ fn check_size(rows: usize, most: usize) -> Result<(), ApiError> {
     if rows <= most {
         return Ok(());
     }
-    let message = format!("The request has {rows} records; the limit is {most} records per request.");
-    Err(ApiError::row("EXCEEDED_MAX_RECORDS_PER_REQUEST", message, &[]))
+    let message = format!("record limit reached. cannot submit more than {most} records into this call");
+    Err(ApiError::row("EXCEEDED_ID_LIMIT", message, &[]))
 }
 
 type RowResult = Result<Value, ApiError>;

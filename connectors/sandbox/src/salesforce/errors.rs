@@ -1,6 +1,6 @@
 //! The error answers of the platform, in its words.
 
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -65,6 +65,12 @@ impl ApiError {
     /// The query is not SOQL.
     pub(crate) fn malformed_query(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "MALFORMED_QUERY", message)
+    }
+
+    /// The address cannot be used with this method.
+    pub(crate) fn method_not_allowed(method: &Method) -> Self {
+        let message = format!("HTTP Method '{method}' not allowed. Allowed are HEAD,GET,POST");
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", message)
     }
 
     /// As one member of the array that a refused request answers with.

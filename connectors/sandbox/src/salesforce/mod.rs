@@ -13,7 +13,7 @@
 //! | `replication` | `updated` and `deleted` in a window of time |
 //! | `describe`, `tooling` | what the org tells about itself; custom fields |
 //! | `platform` | the org: data, sessions, quota under one clock; late commits are waited for here |
-//! | `transaction` | writes, stamped together and undone together |
+//! | `transaction`, `rules` | writes, stamped together and undone together; what the org adds to or refuses of them |
 //! | `store`, `table`, `seed` | the data; rows in small memory; rows nobody has touched are made from the seed |
 //! | `schema`, `standard`, `cell`, `id` | object types, the standard ones, values, ids |
 //! | `normalise`, `render` | values in, values out |
@@ -39,6 +39,7 @@ mod render;
 mod replication;
 mod reply;
 mod routes;
+mod rules;
 mod schema;
 mod seed;
 mod sessions;

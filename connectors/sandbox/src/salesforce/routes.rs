@@ -38,6 +38,7 @@ pub fn router(state: Arc<SalesforceState>) -> Router {
         .route("/services/oauth2/userinfo", get(oauth::user_info).post(oauth::user_info))
         .route("/id/{org}/{user}", get(oauth::user_info))
         .fallback(unknown)
+        .method_not_allowed_fallback(wrong_method)
         .with_state(state)
 }
 
@@ -83,6 +84,10 @@ type Answer = Result<Reply, ApiError>;
 
 async fn unknown() -> ApiError {
     ApiError::not_found()
+}
+
+async fn wrong_method(method: Method) -> ApiError {
+    ApiError::method_not_allowed(&method)
 }
 
 async fn versions() -> impl IntoResponse {

@@ -83,7 +83,7 @@ impl Row<'_, '_, '_> {
                     Method::DELETE => {
                         self.transaction.delete(object, id).map(|()| Reply::empty(StatusCode::NO_CONTENT))
                     }
-                    _ => Err(method_not_allowed(method)),
+                    _ => Err(ApiError::method_not_allowed(method)),
                 }
             }
         }
@@ -181,7 +181,7 @@ impl Row<'_, '_, '_> {
     /// The record meant, or the answer that lists the several that could be.
     fn resolve(&self, object: ObjectNo, address: Address<'_>) -> Result<Result<RecordId, Reply>, ApiError> {
         match address {
-            Address::None => Err(method_not_allowed(&self.request.method)),
+            Address::None => Err(ApiError::method_not_allowed(&self.request.method)),
             Address::Id(text) | Address::Key { field: "Id" | "id", value: text } => {
                 if !RecordId::is_well_formed(text) {
                     return Err(ApiError::no_such_key(text));
@@ -220,11 +220,6 @@ impl Row<'_, '_, '_> {
         }
         result
     }
-}
-
-fn method_not_allowed(method: &Method) -> ApiError {
-    let message = format!("HTTP Method '{method}' not allowed. Allowed are HEAD,GET,POST");
-    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", message)
 }
 
 /// An object type by the name in an address.

@@ -3,6 +3,7 @@
 mod collections;
 mod composite;
 mod faults;
+mod lifecycle;
 mod org;
 mod queries;
 mod replication;

@@ -163,6 +163,9 @@ async fn conditional_requests_have_the_resolution_of_a_second() {
     assert_eq!(write(json!({ "Title": "too late" })).await.unwrap().status, 412);
     assert_eq!(org.field(&id, "Title").await, "later");
     assert_eq!(read().await.unwrap().status, 200);
+    let nonsense = [("if-unmodified-since", "yesterday")];
+    let refused = org.send(Who::Integration, Method::PATCH, &path, &nonsense, Some(json!({ "Title": "x" }))).await;
+    assert_eq!(refused.unwrap().status, 400);
     let delete = org.send(Who::Integration, Method::DELETE, &path, &unmodified, None).await;
     assert_eq!(delete.unwrap().status, 204, "deletes have no precondition");
 }
@@ -225,6 +228,8 @@ async fn a_client_without_patch_can_post() {
     let got = org.post(&format!("/sobjects/Contact/{id}?_HttpMethod=PATCH"), json!({ "Title": "x" })).await;
     assert_eq!(got.status, 204);
     assert_eq!(org.field(&id, "Title").await, "x");
+    let nowhere = org.patch("/sobjects/Contact", json!({})).await;
+    assert_eq!(nowhere.error(), (405, "METHOD_NOT_ALLOWED"));
     assert_eq!(
         org.send(Who::User, Method::PUT, &format!("/sobjects/Contact/{id}"), &[], None).await.unwrap().status,
         405
