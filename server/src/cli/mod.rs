@@ -15,6 +15,7 @@ mod finding;
 mod logging;
 mod output;
 mod paging;
+mod plan;
 mod progress;
 mod quarantine;
 mod records;
@@ -46,6 +47,8 @@ struct Cli {
 enum Verb {
     /// Run the server.
     Serve(serve::Serve),
+    /// Show what a first sync would do, with nothing written.
+    Plan(plan::PlanArgs),
     /// Check the configuration, the laws of every mapping, and each connection.
     Check(check::Check),
     /// Run emulators of the providers' APIs on this machine.
@@ -78,6 +81,7 @@ pub fn run() -> ExitCode {
 async fn dispatch(verb: Verb, output: Output) -> Result<(), Failure> {
     match verb {
         Verb::Serve(args) => args.run(output).await,
+        Verb::Plan(args) => args.run(output).await,
         Verb::Check(args) => args.run(output).await,
         Verb::Sandbox(args) => args.run(output).await,
         Verb::Records(args) => args.run(output).await,

@@ -82,6 +82,7 @@ impl Service {
         let parts = EngineParts {
             config,
             store: store.clone(),
+            vault: store.clone(),
             feed: feed.clone(),
             http: client,
             key: Arc::new(secrets_key(config)?),
@@ -150,7 +151,7 @@ fn public_url(config: &Config, address: SocketAddr) -> String {
 }
 
 /// The key for stored credentials. Only a configuration without connections has none, and then nothing is sealed.
-fn secrets_key(config: &Config) -> Result<SecretsKey, ServiceError> {
+pub(crate) fn secrets_key(config: &Config) -> Result<SecretsKey, ServiceError> {
     Ok(match &config.server.secrets_key {
         Some(key) => SecretsKey::parse(key.expose())?,
         None => SecretsKey::parse(&SecretsKey::generate())?,
