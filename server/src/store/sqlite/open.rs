@@ -50,6 +50,8 @@ const READER_CACHE_KIB: i64 = 4 * 1024;
 const CHECKPOINT_PAGES: u32 = 8_000;
 /// The log file is cut to this size after a checkpoint.
 const LOG_BYTES_MAX: u32 = 64 * 1024 * 1024;
+/// How long a read waits for a free reader before it is refused.
+const READER_WAIT: Duration = Duration::from_secs(30);
 /// Prepared statements kept by the writer: every multi-row statement exists in a few lengths.
 const WRITER_STATEMENTS: usize = 512;
 
@@ -159,7 +161,7 @@ async fn connect_readers(options: &SqliteOptions) -> Result<SqlitePool, StoreErr
         .max_connections(options.readers)
         .min_connections(1)
         .test_before_acquire(false)
-        .acquire_timeout(options.busy_timeout)
+        .acquire_timeout(READER_WAIT)
         .connect_with(connect)
         .await
         .map_err(|error| opening(options, error))

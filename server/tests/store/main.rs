@@ -1,0 +1,88 @@
+//! The suite that every store passes, and what is particular to SQLite.
+//!
+//! The stories in `stories` are generic over the store; [`stamp`] makes a test of each for each store. A new store costs one
+//! line and no new test.
+
+mod people;
+mod polls;
+mod sqlite;
+mod stories;
+
+use std::sync::Arc;
+
+use syncline_server::store::Store;
+use syncline_server::store::sqlite::SqliteStore;
+
+/// A store that can be closed and opened again on the same data.
+struct Home {
+    folder: tempfile::TempDir,
+}
+
+impl Home {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    fn file(&self) -> std::path::PathBuf {
+        self.folder.path().join("syncline.db")
+    }
+
+    async fn open(&self) -> Arc<dyn Store> {
+        Arc::new(SqliteStore::open(self.file()).await.unwrap())
+    }
+}
+
+/// Makes a test of each story.
+macro_rules! stamp {
+    ($($module:ident: $($story:ident),+ $(,)?);+ $(;)?) => {
+        $($(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $story() {
+                let home = Home::new();
+                stories::$module::$story(home.open().await).await;
+            }
+        )+)+
+    };
+}
+
+stamp! {
+    commits:
+        a_record_comes_back_as_it_was_committed,
+        a_touched_replica_alone_leaves_the_record_as_it_was,
+        a_stale_record_takes_the_whole_batch_with_it,
+        a_record_is_created_once,
+        one_object_belongs_to_one_record,
+        an_object_moves_between_records_of_one_batch,
+        a_record_may_not_come_twice_in_a_batch,
+        a_checkpoint_is_committed_with_its_records_or_not_at_all,
+        a_dropped_commit_leaves_everything_or_nothing,
+        large_batches_are_one_commit;
+    matches:
+        records_are_found_by_their_present_match_keys,
+        deleted_records_match_nothing,
+        objects_are_found_by_present_ids_and_aliases;
+    readers:
+        pages_show_every_record_once_in_the_order_of_change,
+        filters_compare_canonical_values,
+        a_record_shows_its_links_and_origins,
+        history_tells_who_wrote_what_in_order,
+        records_are_counted_by_model;
+    feeds:
+        the_feed_is_gap_free_under_concurrent_commits,
+        a_failed_commit_leaves_no_gap,
+        changes_come_back_as_announced,
+        an_old_cursor_is_told_to_read_again;
+    work:
+        deliveries_are_due_in_order,
+        deliveries_are_listed_page_by_page,
+        conflicts_are_kept_once_and_closed_once,
+        quarantined_rows_count_their_attempts_until_released,
+        hints_are_kept_once_and_worked_off,
+        syncs_keep_their_state_and_progress;
+    instance:
+        keys_are_found_by_hash_only,
+        secrets_and_offsets_belong_to_a_connection,
+        ticks_are_never_handed_out_twice,
+        a_closed_store_says_so,
+        a_tenant_sees_nothing_of_another;
+}
