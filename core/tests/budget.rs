@@ -17,6 +17,8 @@ fn rolling(limit: u32) -> Budget {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn no_window_holds_more_than_the_limit_and_the_promised_time_is_kept(
         window_ms in 1_u64..20_000,

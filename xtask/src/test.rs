@@ -14,12 +14,15 @@ use crate::{
 pub(crate) struct Arguments {
     /// Only the suites whose name contains one of these.
     suites: Vec<String>,
+    /// Only this package, so that nothing else is built; may be repeated.
+    #[arg(long, short)]
+    package: Vec<String>,
 }
 
 /// Runs the suites that are asked for; whether all tests passed.
 pub(crate) fn run(arguments: &Arguments) -> Result<bool, CannotRun> {
     let started = Instant::now();
-    let mut suites = match build()? {
+    let mut suites = match build(&arguments.package)? {
         Built::Suites(suites) => suites,
         Built::Failed => {
             println!("the suites do not compile, see above\n0 passed, 1 failed");
@@ -27,7 +30,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool, CannotRun> {
         }
     };
     println!("built in {:.1} s", started.elapsed().as_secs_f64());
-    suites.push(Suite::documentation());
+    suites.push(Suite::documentation(&arguments.package));
     let wanted = |suite: &Suite| {
         arguments.suites.is_empty() || arguments.suites.iter().any(|part| suite.name.contains(part.as_str()))
     };
@@ -52,8 +55,9 @@ fn timed(suite: &Suite) -> Result<(Report, f64), CannotRun> {
     let started = Instant::now();
     let report = suite.run()?;
     let seconds = started.elapsed().as_secs_f64();
-    if report.is_worth_reading() {
-        println!("── {}\n{}", suite.name, report.text.trim());
+    let excerpt = report.excerpt();
+    if !excerpt.is_empty() {
+        println!("── {}\n{excerpt}", suite.name);
     }
     println!("── {}: {} passed, {} failed, {seconds:.1} s", suite.name, report.passed, report.failed);
     Ok((report, seconds))

@@ -40,10 +40,10 @@ struct Profile {
     test: bool,
 }
 
-/// Builds every test binary of the workspace.
-pub(crate) fn build() -> Result<Built, CannotRun> {
-    let mut command =
-        cargo(&["test", "--locked", "--workspace", "--no-run", "--message-format", "json-render-diagnostics"]);
+/// Builds the test binaries of these packages, or of the whole workspace where none is named.
+pub(crate) fn build(packages: &[String]) -> Result<Built, CannotRun> {
+    let mut command = cargo(&["test", "--locked", "--no-run", "--message-format", "json-render-diagnostics"]);
+    command.args(selected(packages));
     command.stdout(Stdio::piped());
     let mut child = command.spawn().map_err(|error| CannotRun::new(&command, error))?;
     let mut suites = Vec::new();
@@ -56,6 +56,14 @@ pub(crate) fn build() -> Result<Built, CannotRun> {
     suites.sort();
     suites.dedup();
     Ok(if status.success() { Built::Suites(suites) } else { Built::Failed })
+}
+
+/// Cargo's arguments for these packages, or for all of them where none is named.
+pub(super) fn selected(packages: &[String]) -> Vec<String> {
+    if packages.is_empty() {
+        return vec!["--workspace".into()];
+    }
+    packages.iter().flat_map(|package| ["--package".into(), package.clone()]).collect()
 }
 
 /// The suite that a message announces, if it announces one.

@@ -25,14 +25,14 @@ pub(crate) struct Suite {
 enum Kind {
     /// A test binary, run in its package's folder as Cargo does.
     Binary { program: PathBuf, folder: PathBuf },
-    /// The examples in the documentation of the whole workspace.
-    Documentation,
+    /// The examples in the documentation, and Cargo's arguments for the packages that are meant.
+    Documentation { selected: Vec<String> },
 }
 
 impl Suite {
-    /// The examples in the documentation.
-    pub(crate) fn documentation() -> Self {
-        Self { name: "documentation".into(), kind: Kind::Documentation }
+    /// The examples in the documentation of these packages, or of all where none is named.
+    pub(crate) fn documentation(packages: &[String]) -> Self {
+        Self { name: "documentation".into(), kind: Kind::Documentation { selected: build::selected(packages) } }
     }
 
     /// Runs all tests of the suite.
@@ -52,7 +52,11 @@ impl Suite {
 
     fn command(&self) -> Command {
         match &self.kind {
-            Kind::Documentation => cargo(&["test", "--locked", "--workspace", "--doc"]),
+            Kind::Documentation { selected } => {
+                let mut command = cargo(&["test", "--locked", "--doc"]);
+                command.args(selected);
+                command
+            }
             Kind::Binary { program, folder } => {
                 let mut command = Command::new(program);
                 // Tests that passed may report what they covered: their output is shown as well.

@@ -29,9 +29,14 @@ impl Report {
         report
     }
 
-    /// Whether a person should read what the suite printed: it failed, or a test that passed had something to report.
-    pub(crate) fn is_worth_reading(&self) -> bool {
-        self.failed > 0 || self.text.contains("\n---- ")
+    /// What a person should read of it: everything where something failed, otherwise only what passing tests reported.
+    pub(crate) fn excerpt(&self) -> &str {
+        if self.failed > 0 {
+            return self.text.trim();
+        }
+        let Some(from) = self.text.find("\n---- ") else { return "" };
+        let reported = &self.text[from..];
+        reported.split("\nsuccesses:\n").next().unwrap_or(reported).trim()
     }
 }
 
@@ -74,9 +79,16 @@ mod tests {
     }
 
     #[test]
-    fn silence_and_success_are_not_worth_reading() {
-        assert!(!Report::read("\nsuccesses:\n\nsuccesses:\n    a::b\n".into(), true).is_worth_reading());
-        assert!(Report::read("\nsuccesses:\n\n---- a::b stdout ----\nraces 7 %\n".into(), true).is_worth_reading());
-        assert!(Report::read(String::new(), false).is_worth_reading());
+    fn failures_are_shown_whole_and_successes_by_what_they_report() {
+        let silent = "running 1 test\n\nsuccesses:\n\nsuccesses:\n    a::b\n\ntest result: ok. 1 passed\n";
+        let telling = "running 1 test\n\nsuccesses:\n\n---- a::b stdout ----\nraces 7 %\n\n\nsuccesses:\n    a::b\n";
+        for (text, succeeded, excerpt) in [
+            (silent, true, ""),
+            (telling, true, "---- a::b stdout ----\nraces 7 %"),
+            (telling, false, telling.trim()),
+            ("killed\n", false, "killed"),
+        ] {
+            assert_eq!(Report::read(text.into(), succeeded).excerpt(), excerpt);
+        }
     }
 }
