@@ -52,8 +52,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool, CannotRun> {
     Ok(all_passed)
 }
 
+/// Private items as well: whoever changes the code reads their documentation, and its links break just as easily.
 fn documentation() -> Command {
-    let mut command = cargo(&["doc", "--locked", "--workspace", "--no-deps"]);
+    let mut command = cargo(&["doc", "--locked", "--workspace", "--no-deps", "--document-private-items"]);
     command.env("RUSTDOCFLAGS", "-D warnings");
     command
 }

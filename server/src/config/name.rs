@@ -12,7 +12,7 @@ pub(super) fn identifier(spot: &Spot<'_>, name: &Named, what: &str) -> Option<St
         name,
         what,
         |c, first| c.is_ascii_lowercase() || c.is_ascii_digit() || (!first && matches!(c, '-' | '_')),
-        "`acme-hubspot`",
+        "`acme-crm`",
     )
 }
 
