@@ -86,6 +86,11 @@ impl FeedHub {
         self.seats.take(tenant)
     }
 
+    /// How many sockets and long-polls the tenant holds open.
+    pub fn seats_taken(&self, tenant: &TenantId) -> usize {
+        self.seats.taken(tenant)
+    }
+
     /// Ends every socket and every long-poll, so that a graceful shutdown need not wait for them.
     pub fn close(&self) {
         self.closing.cancel();

@@ -43,6 +43,11 @@ impl Seats {
         *count += 1;
         Some(Seat { taken: Arc::clone(&self.taken), tenant: tenant.clone() })
     }
+
+    /// How many seats the tenant holds.
+    pub(super) fn taken(&self, tenant: &TenantId) -> usize {
+        lock(&self.taken).get(tenant).copied().unwrap_or_default()
+    }
 }
 
 impl Drop for Seat {

@@ -72,8 +72,9 @@ pub(crate) async fn serve(socket: WebSocket, listener: Listener) {
     };
     tracing::debug!(tenant = %listener.store.tenant(), ?end, "a live session ended");
     if let Some(frame) = end.frame() {
+        let patience = limits::CLOSE_TIMEOUT.min(listener.hub.limits().send_timeout);
         // A peer that does not even take the close frame is dropped with its connection.
-        let _ = timeout(limits::CLOSE_TIMEOUT, sink.send(Message::Close(Some(frame)))).await;
+        let _ = timeout(patience, sink.send(Message::Close(Some(frame)))).await;
     }
     drop(listener.seat);
 }

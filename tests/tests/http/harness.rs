@@ -1,0 +1,265 @@
+//! The API over the real store and a pen instead of the engine. Every answer is held against the served OpenAPI document.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    http::{HeaderMap, Method, Request, StatusCode},
+};
+use serde_json::{Value as Json, json};
+use syncline_core::{
+    ids::{ModelName, TenantId},
+    model::{Canonical, DeleteEffect, DeleteRace, DeleteRule, Field, FieldType, Model},
+    policies::Policy,
+    time::Millis,
+};
+use syncline_server::{
+    engine::commands::Principal,
+    http::{
+        AppState, Facts, router,
+        state::{ConnectionFacts, IntegrationFacts, ProviderFacts, SyncFacts},
+    },
+    live::{FeedHub, Limits},
+    store::{
+        Store,
+        keys::{ApiKey, KeyHash},
+        sqlite::SqliteStore,
+    },
+};
+use syncline_tests::openapi::{Answer, Contract};
+use tempfile::TempDir;
+use tower::ServiceExt;
+
+use crate::pen::Pen;
+
+/// A key bound to the tenant `acme`.
+pub(crate) const ACME_KEY: &str = "acme-key";
+/// A key bound to the tenant `globex`.
+pub(crate) const GLOBEX_KEY: &str = "globex-key";
+/// A key bound to no tenant.
+pub(crate) const OPERATOR_KEY: &str = "operator-key";
+
+/// A running API.
+pub(crate) struct Api {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) hub: Arc<FeedHub>,
+    pub(crate) pen: Arc<Pen>,
+    pub(crate) router: Router,
+    pub(crate) contract: Contract,
+    _folder: TempDir,
+}
+
+/// An answer, already held against the contract.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Json,
+}
+
+impl Api {
+    pub(crate) async fn start() -> Self {
+        Self::bounded(Limits::default()).await
+    }
+
+    /// An API whose live feed has bounds of its own.
+    pub(crate) async fn bounded(limits: Limits) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(folder.path().join("syncline.db")).await.unwrap());
+        for (key, name, tenant) in [
+            (ACME_KEY, "backend", Some("acme")),
+            (GLOBEX_KEY, "globex", Some("globex")),
+            (OPERATOR_KEY, "operator", None),
+        ] {
+            let key_facts = ApiKey {
+                name: name.into(),
+                tenant: tenant.map(TenantId::new),
+                created_at: Millis(0),
+                last_used_at: None,
+            };
+            store.put_api_key(&KeyHash::of(key), &key_facts).await.unwrap();
+        }
+        let hub = Arc::new(FeedHub::bounded(limits));
+        let facts = Arc::new(facts());
+        let pen = Arc::new(Pen::new(store.clone(), hub.clone(), (*facts.models).clone()));
+        let state = AppState { store: store.clone(), commands: pen.clone(), feed: hub.clone(), facts };
+        let router = router(state);
+        let document = send(&router, Request::get("/v1/openapi.json").body(Body::empty()).unwrap()).await;
+        let contract = Contract::new(document.body).unwrap();
+        Self { store, hub, pen, router, contract, _folder: folder }
+    }
+
+    /// Who the key `ACME_KEY` is.
+    pub(crate) fn acme() -> Principal {
+        Principal { tenant: TenantId::new("acme"), name: "backend".into() }
+    }
+
+    /// Begins a request with acme's key.
+    pub(crate) fn ask(&self, method: Method, path: &str) -> Ask<'_> {
+        Ask { api: self, method, path: path.to_owned(), headers: HeaderMap::new(), body: Body::empty() }
+            .header("authorization", &format!("Bearer {ACME_KEY}"))
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Reply {
+        self.ask(Method::GET, path).send().await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: Json) -> Reply {
+        self.ask(Method::POST, path).json(&body).send().await
+    }
+
+    /// Creates a contact and returns its id.
+    pub(crate) async fn contact(&self, fields: Json) -> String {
+        let reply = self.post("/v1/records/contact", fields).await;
+        assert_eq!(reply.status, 201, "{}", reply.body);
+        reply.text("/_meta/id")
+    }
+}
+
+/// A request in the making.
+pub(crate) struct Ask<'a> {
+    api: &'a Api,
+    method: Method,
+    path: String,
+    headers: HeaderMap,
+    body: Body,
+}
+
+impl Ask<'_> {
+    /// Sets a header; an empty value removes it.
+    pub(crate) fn header(mut self, name: &'static str, value: &str) -> Self {
+        if value.is_empty() {
+            self.headers.remove(name);
+        } else {
+            self.headers.insert(name, value.parse().unwrap());
+        }
+        self
+    }
+
+    pub(crate) fn json(self, body: &Json) -> Self {
+        self.raw("application/json", body.to_string())
+    }
+
+    pub(crate) fn raw(self, content_type: &str, body: impl Into<Body>) -> Self {
+        let mut ask = self.header("content-type", content_type);
+        ask.body = body.into();
+        ask
+    }
+
+    pub(crate) async fn send(self) -> Reply {
+        let Self { api, method, path, headers, body } = self;
+        let mut request = Request::builder().method(method.clone()).uri(&path).body(body).unwrap();
+        *request.headers_mut() = headers;
+        let (reply, bytes) = exchange(&api.router, request).await;
+        let answer = Answer {
+            method: method.as_str(),
+            path: &path,
+            status: reply.status.as_u16(),
+            content_type: reply.headers.get("content-type").and_then(|value| value.to_str().ok()),
+            body: &bytes,
+        };
+        // A path or a method that the document does not have can only be refused.
+        if !matches!(reply.body["type"].as_str(), Some("urn:syncline:problem:method-not-allowed"))
+            && !reply.body["detail"].as_str().unwrap_or_default().starts_with("no route")
+        {
+            api.contract.check(answer).unwrap();
+        }
+        reply
+    }
+}
+
+impl Reply {
+    /// The text at a JSON pointer.
+    pub(crate) fn text(&self, pointer: &str) -> String {
+        let value = self.body.pointer(pointer).and_then(Json::as_str);
+        value.unwrap_or_else(|| panic!("{pointer} is no text in {}", self.body)).to_owned()
+    }
+
+    /// The number at a JSON pointer.
+    pub(crate) fn number(&self, pointer: &str) -> u64 {
+        let value = self.body.pointer(pointer).and_then(Json::as_u64);
+        value.unwrap_or_else(|| panic!("{pointer} is no number in {}", self.body))
+    }
+
+    /// The items of a page.
+    pub(crate) fn items(&self) -> &Vec<Json> {
+        self.body["items"].as_array().unwrap_or_else(|| panic!("no page: {}", self.body))
+    }
+
+    /// Asserts a problem of this status whose text names everything that it should.
+    pub(crate) fn refused(&self, status: u16, says: &str) {
+        assert_eq!(self.status, status, "{}", self.body);
+        assert_eq!(self.headers["content-type"], "application/problem+json");
+        assert_eq!(self.body["status"], status);
+        let text = self.body.to_string();
+        assert!(text.contains(says), "`{says}` is not in {text}");
+    }
+}
+
+async fn send(router: &Router, request: Request<Body>) -> Reply {
+    exchange(router, request).await.0
+}
+
+async fn exchange(router: &Router, request: Request<Body>) -> (Reply, Vec<u8>) {
+    let response = router.clone().oneshot(request).await.unwrap();
+    let (parts, body) = response.into_parts();
+    let bytes = to_bytes(body, usize::MAX).await.unwrap().to_vec();
+    let body = serde_json::from_slice(&bytes).unwrap_or_default();
+    (Reply { status: parts.status, headers: parts.headers, body }, bytes)
+}
+
+fn facts() -> Facts {
+    let acme = TenantId::new("acme");
+    let connection = |tenant: &str, provider: &str| ConnectionFacts {
+        tenant: TenantId::new(tenant),
+        integration: provider.into(),
+        provider: provider.into(),
+    };
+    let sides = BTreeMap::from([("acme-crm".into(), "Contact".into()), ("acme-desk".into(), "people".into())]);
+    Facts {
+        version: "1.2.3".into(),
+        public_url: "https://sync.example.com".into(),
+        models: Arc::new(models()),
+        providers: vec![ProviderFacts { name: "crm".into(), writes: true, webhooks: false, creates_fields: true }],
+        integrations: vec![IntegrationFacts { name: "crm".into(), provider: "crm".into() }],
+        connections: BTreeMap::from([
+            ("acme-crm".into(), connection("acme", "crm")),
+            ("acme-desk".into(), connection("acme", "desk")),
+            ("globex-crm".into(), connection("globex", "crm")),
+        ]),
+        syncs: BTreeMap::from([("contacts".into(), SyncFacts { tenant: acme, model: "contact".into(), sides })]),
+    }
+}
+
+/// The models of every test.
+fn models() -> BTreeMap<ModelName, Model> {
+    let text = |canonical: Vec<Canonical>| field(FieldType::Text { max_len: 80 }, canonical);
+    let contact = [
+        ("email", text(vec![Canonical::Trim, Canonical::Lower])),
+        ("first_name", text(Vec::new())),
+        ("stage", field(FieldType::Enum { values: ["lead", "mql", "customer"].map(String::from).into() }, Vec::new())),
+        ("tags", Field { policy: Policy::Set, ..field(FieldType::Set { values: [].into() }, Vec::new()) }),
+        ("employees", field(FieldType::Int, Vec::new())),
+    ];
+    let ticket = [("subject", text(Vec::new()))];
+    [model("contact", contact.into()), model("ticket", ticket.into())].map(|model| (model.name.clone(), model)).into()
+}
+
+fn model(name: &str, fields: Vec<(&str, Field)>) -> Model {
+    Model {
+        name: name.into(),
+        fields: fields.into_iter().map(|(name, field)| (name.into(), field)).collect(),
+        match_keys: Vec::new(),
+        deletes: DeleteRule { effect: DeleteEffect::Propagate, race: DeleteRace::EditWins },
+    }
+}
+
+fn field(ty: FieldType, canonical: Vec<Canonical>) -> Field {
+    Field { ty, policy: Policy::Latest, blank_never_wins: false, computed: false, required: false, canonical }
+}
+
+/// A contact's fields.
+pub(crate) fn ann() -> Json {
+    json!({"email": "ann@example.com", "first_name": "Ann", "stage": "lead", "tags": ["vip", "eu"], "employees": 7})
+}
