@@ -89,6 +89,8 @@ pub struct FaultReport {
     pub probability: f64,
     /// How often it has fired.
     pub fired: u64,
+    /// How often it could have: a fault that is on fires at least once in `1 / probability` opportunities.
+    pub opportunities: u64,
 }
 
 /// A change to one switch; what is absent stays.
@@ -137,6 +139,10 @@ struct Switch {
     enabled: bool,
     probability: f64,
     fired: u64,
+    opportunities: u64,
+    /// Where in the first `1 / probability` opportunities it fires at the latest for the first time (0 to 1), so that a
+    /// run of some length meets every fault that is on.
+    first: f64,
     /// Each switch draws from a stream of its own, so that one switch's use does not move another's.
     rng: ChaCha8Rng,
 }
@@ -152,7 +158,9 @@ impl Faults {
                 let mut rng = ChaCha8Rng::seed_from_u64(seed);
                 rng.set_stream(stream);
                 let probability = spec.probability(profile);
-                let switch = Switch { spec: *spec, enabled: probability > 0.0, probability, fired: 0, rng };
+                let first = rng.random();
+                let enabled = probability > 0.0;
+                let switch = Switch { spec: *spec, enabled, probability, fired: 0, opportunities: 0, first, rng };
                 (spec.name, switch)
             })
             .collect();
@@ -167,9 +175,7 @@ impl Faults {
             debug_assert!(false, "the fault `{name}` is not declared in {}", self.provider);
             return false;
         };
-        let strikes = switch.enabled && switch.rng.random_bool(switch.probability);
-        switch.fired += u64::from(strikes);
-        strikes
+        switch.enabled && switch.strike()
     }
 
     /// Whether a switch is on, without counting. For behaviours that are consulted everywhere but matter seldom: ask
@@ -244,6 +250,16 @@ impl Faults {
 }
 
 impl Switch {
+    fn strike(&mut self) -> bool {
+        let by_chance = self.rng.random_bool(self.probability);
+        self.opportunities += 1;
+        // Counts of opportunities are far below the point where a float loses whole numbers.
+        let is_due = self.fired == 0 && self.opportunities as f64 * self.probability >= self.first;
+        let strikes = self.probability > 0.0 && (by_chance || is_due);
+        self.fired += u64::from(strikes);
+        strikes
+    }
+
     fn apply(&mut self, change: FaultChange) {
         if let Some(probability) = change.probability {
             self.probability = probability;
@@ -252,7 +268,9 @@ impl Switch {
         if let Some(enabled) = change.enabled {
             self.enabled = enabled;
             if enabled && self.probability == 0.0 && change.probability.is_none() {
-                self.probability = self.spec.usual;
+                // A fault that no profile has is certain once somebody asks for it.
+                let declared = [self.spec.usual, self.spec.storm].into_iter().find(|p| *p > 0.0);
+                self.probability = declared.unwrap_or(1.0);
             }
         }
     }
@@ -266,6 +284,7 @@ impl Switch {
             enabled: self.enabled,
             probability: self.probability,
             fired: self.fired,
+            opportunities: self.opportunities,
         }
     }
 }
@@ -305,6 +324,20 @@ mod tests {
         faults.set_profile(FaultProfile::Storm);
         assert!(rolls(&faults, "late").contains(&true));
         assert_eq!(faults.report()[0].probability, 0.5);
+    }
+
+    #[test]
+    fn a_rare_fault_strikes_once_in_time() {
+        const RARE: &[FaultSpec] = &[FaultSpec::fault("rare", 0.01, 0.01, "Rare.")];
+        let firsts: Vec<_> = (0..50)
+            .map(|seed| {
+                let faults = Faults::new("x", seed, RARE, FaultProfile::Usual);
+                let first = (1..=100).find(|_| faults.roll("rare"));
+                assert_eq!(faults.report()[0].opportunities, first.unwrap());
+                first.unwrap()
+            })
+            .collect();
+        assert!(firsts.iter().any(|first| *first > 50) && firsts.iter().any(|first| *first < 20));
     }
 
     #[test]

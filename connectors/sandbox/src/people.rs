@@ -4,130 +4,18 @@
 //! hold a million contacts without storing them. The two platforms overlap by a chosen number of people, whose values
 //! agree there but may be *written* differently (letter case, telephone format, white space, line ends, Unicode form).
 
+mod forms;
 mod names;
+mod population;
 
 use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization;
 
 use crate::clock::Micros;
+use forms::{capitalise, local_form, slug};
 use names::Name;
 
-/// How many contacts the platforms hold at the start, and how messy they are.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Population {
-    /// Contacts on each platform.
-    pub per_system: u64,
-    /// How many of them are the same people on both.
-    pub shared: u64,
-    /// How their values are written.
-    pub mess: Mess,
-}
-
-/// The share, from 0 to 1, of values that show each kind of mess.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Mess {
-    /// People with a name outside ASCII.
-    pub unicode: f64,
-    /// Names outside ASCII that one platform holds in decomposed form (NFD).
-    pub decomposed: f64,
-    /// Texts with a no-break space inside or at the edge.
-    pub nbsp: f64,
-    /// Texts with a space at the edge, or two in the middle.
-    pub spaces: f64,
-    /// Notes of several lines whose line ends are CRLF rather than LF.
-    pub crlf: f64,
-    /// Telephone numbers that are not in international form.
-    pub phone_forms: f64,
-    /// E-mail addresses typed with capitals.
-    pub email_case: f64,
-    /// Optional values that are missing.
-    pub missing: f64,
-    /// People without an e-mail address.
-    pub missing_email: f64,
-    /// People on Salesforce who share the address of somebody else there (HubSpot refuses that).
-    pub shared_email: f64,
-    /// Shared people whose job title differs between the platforms.
-    pub disagree: f64,
-}
-
-impl Default for Population {
-    fn default() -> Self {
-        Self::demo()
-    }
-}
-
-impl Default for Mess {
-    fn default() -> Self {
-        Self::usual()
-    }
-}
-
-impl Population {
-    /// A thousand contacts on each side, six hundred in common, all with an address of their own.
-    #[must_use]
-    pub fn demo() -> Self {
-        Self { per_system: 1_000, shared: 600, mess: Mess::usual() }
-    }
-
-    /// As [`Population::demo`] but with the mess that makes matching ambiguous: shared and missing addresses.
-    #[must_use]
-    pub fn messy() -> Self {
-        let mess = Mess { shared_email: 0.03, missing_email: 0.04, disagree: 0.05, missing: 0.3, ..Mess::usual() };
-        Self { mess, ..Self::demo() }
-    }
-
-    /// No contacts at all, for tests that bring their own.
-    #[must_use]
-    pub fn empty() -> Self {
-        Self { per_system: 0, shared: 0, mess: Mess::none() }
-    }
-
-    /// The same mess with other numbers; `shared` is drawn down to `per_system`.
-    #[must_use]
-    pub fn sized(self, per_system: u64, shared: u64) -> Self {
-        Self { per_system, shared: shared.min(per_system), ..self }
-    }
-}
-
-impl Mess {
-    /// Plain ASCII, complete, the same everywhere.
-    #[must_use]
-    pub fn none() -> Self {
-        Self {
-            unicode: 0.0,
-            decomposed: 0.0,
-            nbsp: 0.0,
-            spaces: 0.0,
-            crlf: 0.0,
-            phone_forms: 0.0,
-            email_case: 0.0,
-            missing: 0.0,
-            missing_email: 0.0,
-            shared_email: 0.0,
-            disagree: 0.0,
-        }
-    }
-
-    /// What an ordinary account looks like, short of what makes matching ambiguous.
-    #[must_use]
-    pub fn usual() -> Self {
-        Self {
-            unicode: 0.25,
-            decomposed: 0.05,
-            nbsp: 0.03,
-            spaces: 0.05,
-            crlf: 0.5,
-            phone_forms: 0.4,
-            email_case: 0.2,
-            missing: 0.15,
-            missing_email: 0.0,
-            shared_email: 0.0,
-            disagree: 0.0,
-        }
-    }
-}
+pub use population::{Mess, Population};
 
 /// Which platform a person is seen on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -496,37 +384,6 @@ fn gcd(mut a: u64, mut b: u64) -> u64 {
         (a, b) = (b, a % b);
     }
     a
-}
-
-fn slug(company: &str) -> String {
-    company.chars().filter(char::is_ascii_alphanumeric).map(|letter| letter.to_ascii_lowercase()).collect()
-}
-
-/// `ann.lee3@acme.example` → `Ann.Lee3@Acme.Example`.
-fn capitalise(email: &str) -> String {
-    let mut start = true;
-    email
-        .chars()
-        .map(|letter| {
-            let typed = if start { letter.to_ascii_uppercase() } else { letter };
-            start = !letter.is_ascii_alphanumeric();
-            typed
-        })
-        .collect()
-}
-
-/// The same number with the punctuation that people type.
-fn local_form(phone: &str, form: u64) -> String {
-    let Some((head, tail)) = phone.len().checked_sub(10).and_then(|cut| phone.split_at_checked(cut)) else {
-        return phone.to_owned();
-    };
-    let (area, middle, line) = (&tail[..3], &tail[3..6], &tail[6..]);
-    match form {
-        0 => format!("{head} ({area}) {middle}-{line}"),
-        1 => format!("{head} {area} {middle} {line}"),
-        2 => format!("{head}-{area}-{middle}-{line}"),
-        _ => format!("{head}.{area}.{middle}.{line}"),
-    }
 }
 
 #[cfg(test)]

@@ -52,8 +52,9 @@ pub(crate) fn updated(
         return Err(invalid_date("The start date cannot be more than 30 days ago"));
     }
     let covered = covered(state, call, window, now);
-    let live =
-        table.by_stamp(window.from, Micros(covered.0.saturating_sub(1))).filter(|number| table.live(*number).is_some());
+    let live = table
+        .by_stamp((window.from, 0), (Micros(covered.0.saturating_sub(1)), u32::MAX))
+        .filter(|number| table.live(*number).is_some());
     let ids: Vec<_> = live.map(|number| table.id(number).to_string()).collect();
     check_count(ids.len())?;
     Ok(Reply::ok(json!({ "ids": ids, "latestDateCovered": datetime_text(covered) })))

@@ -17,6 +17,9 @@ use crate::clock::Micros;
 /// The id prefix of users, to whom every record's audit fields point.
 pub(crate) const USER_PREFIX: [u8; 3] = *b"005";
 
+/// A place in the index by stamp: the stamp, then the record's number.
+pub(crate) type Place = (Micros, u32);
+
 /// One version of a record.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Row {
@@ -49,7 +52,7 @@ pub(crate) struct Table {
     pub(crate) schema: Schema,
     rows: Vec<Option<Row>>,
     seed: Option<SeedPlan>,
-    by_stamp: BTreeSet<(Micros, u32)>,
+    by_stamp: BTreeSet<Place>,
     /// By key field (name in lower case) and value (folded unless case matters): the live records that hold it.
     by_key: HashMap<(String, String), Vec<u32>>,
     /// Live records by a hash of their folded e-mail address, built when first asked for.
@@ -114,9 +117,9 @@ impl Table {
         self.record(number).filter(|record| record.row.deleted.is_none())
     }
 
-    /// All visible records with a stamp in the range (inclusive), by stamp and number.
-    pub(crate) fn by_stamp(&self, from: Micros, to: Micros) -> impl Iterator<Item = u32> + '_ {
-        let range = (from <= to).then(|| self.by_stamp.range((from, 0)..=(to, u32::MAX)));
+    /// All visible records in a stretch of the index (both ends inside), by stamp and number.
+    pub(crate) fn by_stamp(&self, from: Place, to: Place) -> impl Iterator<Item = u32> + '_ {
+        let range = (from <= to).then(|| self.by_stamp.range(from..=to));
         range.into_iter().flatten().map(|(_, number)| *number)
     }
 

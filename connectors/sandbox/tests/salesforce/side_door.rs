@@ -16,8 +16,7 @@ async fn users_edit_through_the_side_door() {
     assert_eq!(org.admin(Method::POST, &format!("{path}/restore"), None).await.status, 200);
     assert_eq!(org.field(&id, "LastName").await, "Lee");
     assert_eq!(
-        org.get(&format!("/query?q=SELECT+LastModifiedBy.Name+FROM+Contact")).await.body["records"][0]["LastModifiedBy"]
-            ["Name"],
+        org.get("/query?q=SELECT+LastModifiedBy.Name+FROM+Contact").await.body["records"][0]["LastModifiedBy"]["Name"],
         "bob"
     );
 

@@ -7,9 +7,13 @@ use super::syntax::Comparison;
 use crate::clock::Micros;
 use crate::salesforce::cell::{Cell, folded};
 use crate::salesforce::id::RecordId;
-use crate::salesforce::schema::{FieldType, Origin, SystemField};
+use crate::salesforce::schema::{FieldType, SystemField};
 use crate::salesforce::store::Store;
-use crate::salesforce::table::{Record, Table};
+use crate::salesforce::table::{Place, Record, Table};
+
+/// The ends of the index by stamp.
+pub(super) const FIRST: Place = (Micros(i64::MIN), 0);
+pub(super) const LAST: Place = (Micros(i64::MAX), u32::MAX);
 
 /// A condition whose names are looked up.
 #[derive(Debug, Clone)]
@@ -33,8 +37,8 @@ pub(super) struct Span {
 /// The records that a condition can be true of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Candidates {
-    /// Those with a stamp in this range, both ends inside.
-    Stamps(Micros, Micros),
+    /// Those in this stretch of the index by stamp, both ends inside.
+    Stretch(Place, Place),
     /// These, in no order.
     Numbers(Vec<u32>),
 }
@@ -61,8 +65,8 @@ impl Condition {
         match self.numbers(table) {
             Some(numbers) => Candidates::Numbers(numbers),
             None => {
-                let (from, to) = self.stamps();
-                Candidates::Stamps(from, to)
+                let (from, to) = self.stretch();
+                Candidates::Stretch(from, to)
             }
         }
     }
@@ -78,33 +82,49 @@ impl Condition {
         }
     }
 
-    /// The range of stamps outside of which it cannot be true.
-    fn stamps(&self) -> (Micros, Micros) {
-        const ALL: (Micros, Micros) = (Micros(i64::MIN), Micros(i64::MAX));
-        const NONE: (Micros, Micros) = (Micros(i64::MAX), Micros(i64::MIN));
+    /// The stretch of the index outside of which it cannot be true.
+    fn stretch(&self) -> (Place, Place) {
         match self {
             Self::And(parts) => {
-                parts.iter().map(Self::stamps).fold(ALL, |all, one| (all.0.max(one.0), all.1.min(one.1)))
+                let (from, to) = parts.iter().map(Self::stretch).fold((FIRST, LAST), intersection);
+                // Within one second the ids decide, as in the keyset `stamp = t AND Id > x`.
+                let above = parts.iter().filter_map(Self::first_number).max().filter(|_| from.0 == to.0);
+                (above.map_or(from, |number| from.max((from.0, number))), to)
             }
             Self::Or(parts) => {
-                let some = parts.iter().map(Self::stamps).filter(|range| range.0 <= range.1);
-                some.fold(NONE, |all, one| (all.0.min(one.0), all.1.max(one.1)))
+                let some = parts.iter().map(Self::stretch).filter(|(from, to)| from <= to);
+                some.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1))).unwrap_or((LAST, FIRST))
             }
-            Self::Compare { path, operator, value: Cell::DateTime(at) }
-                if path.hops.is_empty() && path.field.origin == Origin::System(SystemField::SystemModstamp) =>
-            {
+            Self::Compare { path, operator, value: Cell::DateTime(at) } if path.is(SystemField::SystemModstamp) => {
+                let (before, after) = (Micros(at.0.saturating_sub(1)), Micros(at.0.saturating_add(1)));
                 match operator {
-                    Comparison::Equal => (*at, *at),
-                    Comparison::Less => (ALL.0, Micros(at.0.saturating_sub(1))),
-                    Comparison::LessOrEqual => (ALL.0, *at),
-                    Comparison::Greater => (Micros(at.0.saturating_add(1)), ALL.1),
-                    Comparison::GreaterOrEqual => (*at, ALL.1),
-                    Comparison::NotEqual | Comparison::Like => ALL,
+                    Comparison::Equal => ((*at, 0), (*at, u32::MAX)),
+                    Comparison::Less => (FIRST, (before, u32::MAX)),
+                    Comparison::LessOrEqual => (FIRST, (*at, u32::MAX)),
+                    Comparison::Greater => ((after, 0), LAST),
+                    Comparison::GreaterOrEqual => ((*at, 0), LAST),
+                    Comparison::NotEqual | Comparison::Like => (FIRST, LAST),
                 }
             }
-            _ => ALL,
+            _ => (FIRST, LAST),
         }
     }
+
+    /// The first number that a condition such as `Id > x` allows.
+    fn first_number(&self) -> Option<u32> {
+        match self {
+            Self::Compare { path, operator: Comparison::Greater | Comparison::GreaterOrEqual, value }
+                if path.is(SystemField::Id) =>
+            {
+                value.as_text().and_then(RecordId::parse).map(|id| id.number)
+            }
+            _ => None,
+        }
+    }
+}
+
+fn intersection(a: (Place, Place), b: (Place, Place)) -> (Place, Place) {
+    (a.0.max(b.0), a.1.min(b.1))
 }
 
 /// The records with one of `values` in an indexed field; `None` if the field has no index.
@@ -114,7 +134,7 @@ fn numbers_of(path: &Path, values: &[Cell], table: &Table) -> Option<Vec<u32>> {
     }
     let field = &path.field;
     let texts = || values.iter().filter_map(Cell::as_text);
-    let mut numbers: Vec<u32> = if field.origin == Origin::System(SystemField::Id) {
+    let mut numbers: Vec<u32> = if path.is(SystemField::Id) {
         let ids = texts().filter_map(RecordId::parse);
         ids.filter(|id| id.prefix == table.schema.prefix).map(|id| id.number).collect()
     } else if field.key.is_external() || field.key.is_unique() {

@@ -16,7 +16,7 @@ use self::filter::{Candidates, Condition};
 use self::project::{Aggregated, Path};
 use super::cell::Cell;
 use super::errors::ApiError;
-use super::schema::{Origin, SystemField};
+use super::schema::SystemField;
 use super::store::{ObjectNo, Store};
 use super::table::{Record, Table};
 use crate::clock::Micros;
@@ -87,7 +87,7 @@ impl Prepared {
 
     fn find(&self, store: &Store, with_deleted: bool) -> Vec<u32> {
         let table = store.table(self.object);
-        let everything = Candidates::Stamps(Micros(i64::MIN), Micros(i64::MAX));
+        let everything = Candidates::Stretch(filter::FIRST, filter::LAST);
         let candidates = self.condition.as_ref().map_or(everything, |condition| condition.candidates(table));
         let is_wanted = |record: &Record<'_>| {
             (with_deleted || record.row.deleted.is_none())
@@ -95,7 +95,7 @@ impl Prepared {
         };
         let wanted = |number: &u32| table.record(*number).is_some_and(|record| is_wanted(&record));
         match candidates {
-            Candidates::Stamps(from, to) => {
+            Candidates::Stretch(from, to) => {
                 let found = table.by_stamp(from, to).filter(wanted);
                 if self.is_index_order() {
                     return self.cut(found);
@@ -108,9 +108,7 @@ impl Prepared {
 
     /// Whether the index gives the records in the order asked for, so that a limit can stop early.
     fn is_index_order(&self) -> bool {
-        let is = |key: &SortKey, field| {
-            key.path.hops.is_empty() && !key.descending && key.path.field.origin == Origin::System(field)
-        };
+        let is = |key: &SortKey, field| !key.descending && key.path.is(field);
         match self.order.as_slice() {
             [stamp] => is(stamp, SystemField::SystemModstamp),
             [stamp, id, ..] => is(stamp, SystemField::SystemModstamp) && is(id, SystemField::Id),
@@ -157,6 +155,50 @@ impl SortKey {
                 let ascending = filter::order(&self.path, a, b);
                 if self.descending { ascending.reverse() } else { ascending }
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::people::{People, Population};
+
+    /// How many records a query looks at, and how many it finds.
+    fn cost(store: &Store, condition: &str) -> (usize, usize) {
+        let soql = format!("SELECT Id FROM Contact WHERE {condition}");
+        let prepared = prepare(store, &soql, Micros(0)).unwrap_or_else(|error| panic!("{condition}: {error:?}"));
+        let table = store.table(prepared.object);
+        let looked_at = match prepared.condition.as_ref().map(|condition| condition.candidates(table)) {
+            Some(Candidates::Stretch(from, to)) => table.by_stamp(from, to).count(),
+            Some(Candidates::Numbers(numbers)) => numbers.len(),
+            None => 0,
+        };
+        (looked_at, prepared.find(store, false).len())
+    }
+
+    #[test]
+    fn the_indexes_are_used() {
+        let store = Store::new(&People::new(1, &Population::demo().sized(5_000, 0)));
+        let table = store.table(store.object("Contact").unwrap());
+        let (stamp, id) = ("2024-01-03T03:23:20Z", table.id(4_989));
+        let email = table.live(3).unwrap().named("Email").as_text().unwrap().to_owned();
+        for (condition, expected) in [
+            (format!("Id = '{id}'"), (1, 1)),
+            (format!("Email = '{email}'"), (1, 1)),
+            (format!("SystemModstamp > {stamp}"), (0, 0)),
+            (format!("SystemModstamp = {stamp}"), (3_000, 3_000)),
+            (format!("SystemModstamp < {stamp}"), (2_000, 2_000)),
+            (
+                format!(
+                    "SystemModstamp >= 2024-01-01T00:00:00Z AND ((SystemModstamp = {stamp} AND Id > '{id}') OR \
+                     SystemModstamp > {stamp})"
+                ),
+                (7, 6),
+            ),
+            ("LastName != null AND SystemModstamp < 2024-01-01T00:00:37Z".to_owned(), (1, 1)),
+        ] {
+            assert_eq!(cost(&store, &condition), expected, "{condition}");
         }
     }
 }

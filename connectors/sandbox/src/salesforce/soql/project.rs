@@ -36,7 +36,12 @@ impl Path {
         current.cell(&self.field).into_owned()
     }
 
-    fn is(&self, other: &Self) -> bool {
+    /// Whether it is a system field of the record itself.
+    pub(super) fn is(&self, field: SystemField) -> bool {
+        self.hops.is_empty() && self.field.origin == Origin::System(field)
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
         let names = |path: &Self| path.hops.iter().map(|(field, _)| field.name.clone()).collect::<Vec<_>>();
         self.field.name == other.field.name && names(self) == names(other)
     }
@@ -60,7 +65,7 @@ impl Column {
     }
 
     pub(super) fn is(&self, path: &Path) -> bool {
-        self.path.is(path)
+        self.path.is_same(path)
     }
 
     /// Puts the value into a record's answer, nested under the names of the links.
@@ -124,7 +129,7 @@ pub(super) struct Aggregated {
 impl Aggregated {
     /// The aggregate over all records found.
     pub(super) fn over(&self, found: &[u32], object: ObjectNo, store: &Store) -> Value {
-        if self.function == AggregateFunction::Count && self.path.field.origin == Origin::System(SystemField::Id) {
+        if self.function == AggregateFunction::Count && self.path.is(SystemField::Id) {
             return json!(found.len());
         }
         let table = store.table(object);
