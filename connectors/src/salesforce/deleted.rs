@@ -4,22 +4,24 @@ use serde::Deserialize;
 use syncline_core::{
     ids::{ExternalId, ObjectName},
     remote::{ProviderError, Remedy, Window},
-    time::Millis,
 };
 
 use super::{errors, query, session::Session, settings::Settings};
 use crate::{
     connector::Deleted,
+    registry::scaled,
     rest::{Call, stamp},
 };
 
-const MINUTE_MS: i64 = 60_000;
+/// Salesforce cuts both ends of a window to minutes, and the cut window must be longer than one minute: two minutes always
+/// are, wherever they begin.
+const SPAN_MS_MIN: u64 = 2 * 60_000;
 
-/// The span must exceed one minute after both ends are cut to minutes.
-const SPAN_MS_MIN: i64 = 2 * MINUTE_MS;
+/// Scaled sandboxes cut to no less than a second.
+const SCALED_SPAN_MS_MIN: u64 = 2 * 1_000;
 
 /// The log reaches back so far, less when the recycle bin was emptied.
-const LOOK_BACK_MS_MAX: i64 = 15 * 24 * 60 * MINUTE_MS;
+const LOOK_BACK_MS_MAX: i64 = 15 * 24 * 60 * 60_000;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -36,33 +38,38 @@ struct DeletedRecord {
 /// Reads the log. A window with too many ids is halved from its end: the answer then covers less.
 pub(super) async fn read(session: &Session<'_>, object: &ObjectName, window: Window) -> Result<Deleted, ProviderError> {
     query::identifier(object.as_str())?;
-    let mut window = whole_minutes(window)?;
+    let span = span_min(session.settings);
+    let mut window = long_enough(window, span)?;
     loop {
         match session.read(request(session.settings, object, window)).await {
             Ok(answer) => return understand(&answer, window),
-            Err(error) if errors::is_too_many_ids(&error) => window = halved(window).ok_or(error)?,
+            Err(error) if errors::is_too_many_ids(&error) => window = halved(window, span).ok_or(error)?,
             Err(error) => return Err(error),
         }
     }
 }
 
-/// The window as the log reads it: cut to minutes, over a minute long, and not longer than the log.
-fn whole_minutes(window: Window) -> Result<Window, ProviderError> {
-    let until = window.until.0.div_euclid(MINUTE_MS) * MINUTE_MS;
-    let from = (window.from.0.div_euclid(MINUTE_MS) * MINUTE_MS).min(until.saturating_sub(SPAN_MS_MIN));
-    if until.saturating_sub(from) > LOOK_BACK_MS_MAX {
+fn span_min(settings: &Settings) -> i64 {
+    let scaled = scaled(SPAN_MS_MIN, settings.time_scale).max(SCALED_SPAN_MS_MIN);
+    i64::try_from(scaled).unwrap_or(i64::MAX)
+}
+
+/// The window as the log takes it: not shorter than `span`, and not longer than the log. A longer window repeats ids.
+fn long_enough(window: Window, span: i64) -> Result<Window, ProviderError> {
+    let from = window.from.min(window.until.plus(-span));
+    if window.until.0.saturating_sub(from.0) > LOOK_BACK_MS_MAX {
         return Err(ProviderError {
             remedy: Remedy::Resync,
             message: "the delete log reaches back 15 days, less than asked for: all ids must be read again".to_owned(),
         });
     }
-    Ok(Window { from: Millis(from), until: Millis(until) })
+    Ok(Window { from, ..window })
 }
 
 /// The first half of the window; `None` when it cannot be halved.
-fn halved(window: Window) -> Option<Window> {
-    let span = (window.until.0 - window.from.0) / 2 / MINUTE_MS * MINUTE_MS;
-    (span >= SPAN_MS_MIN).then_some(Window { until: window.from.plus(span), ..window })
+fn halved(window: Window, span: i64) -> Option<Window> {
+    let half = (window.until.0 - window.from.0) / 2;
+    (half >= span).then_some(Window { until: window.from.plus(half), ..window })
 }
 
 fn request(settings: &Settings, object: &ObjectName, window: Window) -> Call {
@@ -84,6 +91,7 @@ fn understand(answer: &DeletedAnswer, window: Window) -> Result<Deleted, Provide
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use syncline_core::time::Millis;
 
     use super::*;
 
@@ -94,25 +102,31 @@ mod tests {
     }
 
     #[test]
-    fn windows_are_whole_minutes_longer_than_one() {
+    fn windows_are_longer_than_a_minute_and_not_longer_than_the_log() {
         let cases = [
             (window(0, 600), Ok(window(0, 600))),
-            (window(59, 659), Ok(window(0, 600))),
-            (window(0, 30), Ok(window(-120, 0))),
-            (window(61, 130), Ok(window(0, 120))),
+            (window(0, 120), Ok(window(0, 120))),
+            (window(0, 30), Ok(window(-90, 30))),
             (window(0, 15 * 86_400), Ok(window(0, 15 * 86_400))),
-            (window(-60, 15 * 86_400), Err(Remedy::Resync)),
+            (window(-1, 15 * 86_400), Err(Remedy::Resync)),
         ];
         for (given, expected) in cases {
-            assert_eq!(whole_minutes(given).map_err(|error| error.remedy), expected, "{given:?}");
+            assert_eq!(long_enough(given, 120_000).map_err(|error| error.remedy), expected, "{given:?}");
+        }
+    }
+
+    #[test]
+    fn spans_are_scaled_with_the_sandbox() {
+        for (time_scale, expected) in [(1.0, 120_000), (0.5, 60_000), (0.001, 2_000)] {
+            assert_eq!(span_min(&Settings { time_scale, ..Settings::default() }), expected);
         }
     }
 
     #[test]
     fn halving_ends() {
-        assert_eq!(halved(window(0, 600)), Some(window(0, 300)));
-        assert_eq!(halved(window(0, 240)), Some(window(0, 120)));
-        assert_eq!(halved(window(0, 180)), None);
+        assert_eq!(halved(window(0, 600), 120_000), Some(window(0, 300)));
+        assert_eq!(halved(window(0, 240), 120_000), Some(window(0, 120)));
+        assert_eq!(halved(window(0, 180), 120_000), None);
     }
 
     #[test]

@@ -1,0 +1,31 @@
+//! One suite over every connector, each against the emulator of its provider, which knows nothing of the connector. A new
+//! provider costs one [`subject::Vocabulary`] here and no new test.
+//!
+//! Time is a manual clock: nothing sleeps, and lags pass when a test says so.
+
+mod lifecycle;
+mod mishaps;
+mod reads;
+mod side_door;
+mod subject;
+mod webhooks;
+mod writes;
+
+/// Stamps a story onto every provider.
+#[macro_export]
+macro_rules! for_every_connector {
+    ($($story:ident),+ $(,)?) => {
+        mod salesforce {
+            $(#[tokio::test]
+            async fn $story() {
+                super::$story(&mut $crate::subject::Subject::salesforce().await).await;
+            })+
+        }
+        mod hubspot {
+            $(#[tokio::test]
+            async fn $story() {
+                super::$story(&mut $crate::subject::Subject::hubspot().await).await;
+            })+
+        }
+    };
+}

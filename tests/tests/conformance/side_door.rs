@@ -1,0 +1,111 @@
+//! The emulators' side door: what users do, and what is really stored.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde_json::{Value, json};
+use syncline_connectors::{
+    http::{HttpClient, HttpRequest, HttpResponse},
+    rest::BaseUrl,
+};
+
+use crate::subject::Wire;
+
+/// Acts as a user of the provider.
+pub(crate) struct SideDoor {
+    base: BaseUrl,
+    object: &'static str,
+    wire: Arc<Wire>,
+}
+
+/// An object as it is stored.
+#[derive(Clone, Debug)]
+pub(crate) struct Stored {
+    pub(crate) deleted: bool,
+    pub(crate) fields: Value,
+}
+
+impl SideDoor {
+    pub(crate) fn new(admin_url: &str, object: &'static str, wire: Arc<Wire>) -> Self {
+        Self { base: BaseUrl::parse(admin_url).expect("the admin address"), object, wire }
+    }
+
+    async fn call(&self, method: &str, path: &str, body: Value) -> Value {
+        let request = HttpRequest {
+            method: method.parse().expect("a method"),
+            url: self.base.join(&format!("/admin{path}")).expect("an admin path"),
+            headers: Default::default(),
+            body: if body.is_null() { Default::default() } else { body.to_string().into() },
+        };
+        let HttpResponse { status, body, .. } = self.wire.send(request).await.expect("the side door answers");
+        assert!(status.is_success(), "{method} {path}: {status} {}", String::from_utf8_lossy(&body));
+        serde_json::from_slice(&body).expect("the side door speaks JSON")
+    }
+
+    fn path(&self, rest: &str) -> String {
+        format!("/users/ann/{}{rest}", self.object)
+    }
+
+    pub(crate) async fn create(&self, fields: Value) -> String {
+        let answer = self.call("POST", &self.path(""), fields).await;
+        answer["id"].as_str().expect("an id").to_owned()
+    }
+
+    pub(crate) async fn edit(&self, id: &str, fields: Value) {
+        self.call("PATCH", &self.path(&format!("/{id}")), fields).await;
+    }
+
+    pub(crate) async fn delete(&self, id: &str) {
+        self.call("DELETE", &self.path(&format!("/{id}")), Value::Null).await;
+    }
+
+    pub(crate) async fn restore(&self, id: &str) {
+        self.call("POST", &self.path(&format!("/{id}/restore")), json!({})).await;
+    }
+
+    /// Merges `id` into another object; the survivor's id.
+    pub(crate) async fn merge(&self, id: &str, into: &str) -> String {
+        let answer = self.call("POST", &self.path(&format!("/{id}/merge")), json!({ "into": into })).await;
+        answer["id"].as_str().expect("an id").to_owned()
+    }
+
+    /// Everything that is stored, deleted objects included.
+    pub(crate) async fn stored(&self) -> BTreeMap<String, Stored> {
+        let path = format!("/state?object={}&deleted=true&limit=10000", self.object);
+        let page = self.call("GET", &path, Value::Null).await;
+        let rows = page["rows"].as_array().expect("rows");
+        let row = |row: &Value| {
+            let stored = Stored { deleted: row["deleted"] == true, fields: row["fields"].clone() };
+            (row["id"].as_str().expect("an id").to_owned(), stored)
+        };
+        rows.iter().map(row).collect()
+    }
+
+    /// How many live objects hold this value.
+    pub(crate) async fn count(&self, field: &str, value: &str) -> usize {
+        let stored = self.stored().await;
+        stored.values().filter(|object| !object.deleted && object.fields[field] == value).count()
+    }
+
+    pub(crate) async fn expire_tokens(&self) {
+        self.call("POST", "/tokens/expire", Value::Null).await;
+    }
+
+    /// Sets the probability of a switch.
+    pub(crate) async fn switch(&self, name: &str, probability: f64) {
+        let change = json!({ name: { "enabled": probability > 0.0, "probability": probability } });
+        self.call("PUT", "/faults", change).await;
+    }
+
+    pub(crate) async fn profile(&self, name: &str) {
+        self.call("POST", "/profile", json!({ "profile": name })).await;
+    }
+
+    /// Makes everything visible that lags behind, and delivers what is to be pushed.
+    pub(crate) async fn flush(&self) {
+        self.call("POST", "/flush", Value::Null).await;
+    }
+
+    pub(crate) async fn push_to(&self, url: &str) {
+        self.call("POST", "/webhooks", json!({ "target_url": url })).await;
+    }
+}

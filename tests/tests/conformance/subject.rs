@@ -1,0 +1,362 @@
+//! A connector with the emulator of its provider, and the words in which one speaks to it.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use serde_json::{Value, json};
+use syncline_connectors::{
+    connector::{Connector, Credentials, Writer},
+    http::{HttpClient, HttpRequest, HttpResponse, ReqwestClient, TransportError},
+    registry::{self, Integration},
+};
+use syncline_core::{
+    ids::{ExternalId, ObjectName},
+    read::{Backfill, ReadSpec, Recovery, Step},
+    remote::{
+        Key, Page, PageRequest, ProviderError, Raw, Remedy, RemoteObject, RemoteVersion, WriteOutcome, WriteRequest,
+        WriteVerb,
+    },
+    time::Millis,
+};
+use syncline_sandbox::{FaultProfile, Micros, Population, Running, Sandbox, SandboxClock, SandboxConfig};
+
+use crate::side_door::SideDoor;
+
+/// 2026-05-05T16:53:20Z, where every test begins.
+const BEGINNING_S: i64 = 1_778_000_000;
+
+/// How much time passes at once while an answer is waited for: too little to tell two stamps of any provider apart.
+const PATIENCE: Duration = Duration::from_micros(100);
+
+/// So many failures in a row may be followed by their remedies.
+const REMEDIES_MAX: u32 = 200;
+
+/// What a provider calls the things that every provider has.
+pub(crate) struct Vocabulary {
+    pub(crate) object: &'static str,
+    pub(crate) key: &'static str,
+    pub(crate) email: &'static str,
+    pub(crate) last_name: &'static str,
+    pub(crate) title: &'static str,
+    /// A value that the provider refuses, and its field.
+    pub(crate) refused: (&'static str, &'static str),
+    /// So much time tells two stamps apart.
+    pub(crate) stamp_step: Duration,
+}
+
+/// A connector and its provider.
+pub(crate) struct Subject {
+    pub(crate) connector: Arc<dyn Connector>,
+    integration: Integration,
+    pub(crate) credentials: Credentials,
+    pub(crate) words: Vocabulary,
+    pub(crate) users: SideDoor,
+    pub(crate) clock: Arc<SandboxClock>,
+    /// Keeps the emulator answering.
+    _sandbox: Option<Sandbox>,
+    pub(crate) wire: Arc<Wire>,
+}
+
+impl Subject {
+    pub(crate) async fn salesforce() -> Self {
+        let words = Vocabulary {
+            object: "Contact",
+            key: "Syncline_Id__c",
+            email: "Email",
+            last_name: "LastName",
+            title: "Title",
+            refused: ("Email", "no address"),
+            stamp_step: Duration::from_secs(1),
+        };
+        let clock = clock();
+        let config = SandboxConfig { hubspot: None, ..config(&clock) };
+        let sandbox = Sandbox::start(config).await.expect("the emulator starts");
+        let running = sandbox.salesforce.as_ref().expect("it was asked for");
+        let settings = json!({"login_url": running.base_url});
+        let base_url = Some(running.base_url.clone());
+        Self::new("salesforce", words, clock, running, settings, base_url).await.keep(sandbox).with_key().await
+    }
+
+    pub(crate) async fn hubspot() -> Self {
+        let words = Vocabulary {
+            object: "contacts",
+            key: "syncline_id",
+            email: "email",
+            last_name: "lastname",
+            title: "jobtitle",
+            refused: ("email", "no address"),
+            stamp_step: Duration::from_millis(1),
+        };
+        let clock = clock();
+        let config = SandboxConfig { salesforce: None, ..config(&clock) };
+        let sandbox = Sandbox::start(config).await.expect("the emulator starts");
+        let running = sandbox.hubspot.as_ref().expect("it was asked for");
+        let settings = json!({"base_url": running.base_url});
+        Self::new("hubspot", words, clock, running, settings, None).await.keep(sandbox).with_key().await
+    }
+
+    async fn new(
+        provider: &str,
+        words: Vocabulary,
+        clock: Arc<SandboxClock>,
+        running: &Running,
+        settings: Value,
+        base_url: Option<String>,
+    ) -> Self {
+        let integration = Integration {
+            client_id: Some(running.credentials.client_id.clone()),
+            client_secret: Some(running.credentials.client_secret.clone()),
+            settings,
+        };
+        let wire = Arc::new(Wire::new());
+        let connector = registry::build(provider, integration.clone(), wire.clone()).expect("the connector is built");
+        let credentials = Credentials {
+            access_token: running.credentials.integration_token.clone(),
+            refresh_token: Some(running.credentials.refresh_token.clone()),
+            expires_at: None,
+            base_url,
+        };
+        let users = SideDoor::new(&running.admin_url, words.object, wire.clone());
+        Self { connector, integration, credentials, words, users, clock, _sandbox: None, wire }
+    }
+
+    fn keep(self, sandbox: Sandbox) -> Self {
+        Self { _sandbox: Some(sandbox), ..self }
+    }
+
+    async fn with_key(self) -> Self {
+        let fields = self.connector.fields().expect("both providers create fields");
+        fields
+            .create_key_field(&self.credentials, &self.object(), self.words.key)
+            .await
+            .expect("the key field is created");
+        self
+    }
+
+    pub(crate) fn object(&self) -> ObjectName {
+        self.words.object.into()
+    }
+
+    /// The fields that most stories read.
+    pub(crate) fn fields(&self) -> Vec<String> {
+        [self.words.email, self.words.last_name, self.words.title, self.words.key].map(str::to_owned).to_vec()
+    }
+
+    pub(crate) fn writer(&self) -> &dyn Writer {
+        self.connector.writer().expect("both providers are written to")
+    }
+
+    pub(crate) fn spec(&self) -> ReadSpec {
+        ReadSpec {
+            object: self.object(),
+            fields: self.fields(),
+            facts: self.connector.reader().cursor(&self.object()),
+            deleted: false,
+        }
+    }
+
+    pub(crate) fn now(&self) -> Millis {
+        Millis(self.clock.peek().millis())
+    }
+
+    /// Lets time pass.
+    pub(crate) fn pass(&self, duration: Duration) {
+        assert!(self.clock.advance(duration), "the clock is manual");
+    }
+
+    /// Lets as much time pass as tells two stamps apart.
+    pub(crate) fn step(&self) {
+        self.pass(self.words.stamp_step);
+    }
+
+    /// The fields of a new person.
+    pub(crate) fn person(&self, name: &str) -> Value {
+        json!({
+            self.words.email: format!("{}@example.com", name.to_lowercase()),
+            self.words.last_name: name,
+            self.words.title: "Engineer",
+        })
+    }
+
+    /// The same, with an integration that knows its own app: by its id, writes are told from those of others.
+    pub(crate) fn knowing_its_app(self, app_id: &str) -> Self {
+        let mut integration = self.integration.clone();
+        integration.settings["app_id"] = json!(app_id);
+        let connector = registry::build(self.connector.provider(), integration, self.wire.clone());
+        Self { connector: connector.expect("the connector is built"), ..self }
+    }
+
+    /// Reads objects by id.
+    pub(crate) async fn by_id(&self, ids: &[&str]) -> Vec<RemoteObject> {
+        let ids: Vec<ExternalId> = ids.iter().map(|id| ExternalId::from(*id)).collect();
+        let reader = self.connector.reader();
+        reader
+            .by_id(&self.credentials, &self.object(), &ids, &self.fields(), false)
+            .await
+            .expect("the objects are read")
+    }
+
+    /// Reads one object that is there under its own id.
+    pub(crate) async fn one(&self, id: &str) -> RemoteObject {
+        let mut objects = self.by_id(&[id]).await;
+        assert_eq!(objects.len(), 1, "{objects:?}");
+        objects.remove(0)
+    }
+
+    /// Writes rows and hands back their outcomes in the order of the rows.
+    pub(crate) async fn write(&self, verbs: Vec<(WriteVerb, Value)>) -> Vec<WriteOutcome> {
+        let requests: Vec<WriteRequest> = (0..)
+            .zip(verbs)
+            .map(|(trace, (verb, body))| WriteRequest { object: self.object(), verb, body: raw(body), trace })
+            .collect();
+        let (credentials, fields) = (&self.credentials, self.fields());
+        let results = self.while_time_passes(self.writer().write(credentials, &requests, &fields)).await;
+        assert_eq!(results.len(), requests.len(), "exactly one result a row");
+        let mut by_trace: BTreeMap<u32, WriteOutcome> =
+            results.into_iter().map(|result| (result.trace, result.outcome)).collect();
+        requests.iter().map(|row| by_trace.remove(&row.trace).expect("a result for each row")).collect()
+    }
+
+    /// Waits for an answer that the provider may hold back until some transaction commits.
+    async fn while_time_passes<T>(&self, answer: impl Future<Output = T>) -> T {
+        let passing = async {
+            loop {
+                self.pass(PATIENCE);
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            answer = answer => answer,
+            () = passing => unreachable!("time never ends"),
+        }
+    }
+
+    pub(crate) async fn write_one(&self, verb: WriteVerb, body: Value) -> WriteOutcome {
+        self.write(vec![(verb, body)]).await.remove(0)
+    }
+
+    /// A create by the key.
+    pub(crate) fn create(&self, key: &str) -> WriteVerb {
+        WriteVerb::Create { key: Some(Key { field: self.words.key.to_owned(), value: key.to_owned() }) }
+    }
+
+    pub(crate) fn update(&self, id: &str, expected: Option<RemoteVersion>) -> WriteVerb {
+        WriteVerb::Update { id: id.into(), expected }
+    }
+
+    /// Fetches a page, following remedies as the engine would.
+    pub(crate) async fn page(&mut self, request: &PageRequest) -> Result<Page, ProviderError> {
+        for _ in 0..REMEDIES_MAX {
+            match self.connector.reader().page(&self.credentials, request).await {
+                Err(error) if self.follow(&error).await => {}
+                other => return other,
+            }
+        }
+        panic!("{REMEDIES_MAX} failures in a row");
+    }
+
+    /// Does what an error asks for; whether the call is worth repeating unchanged.
+    pub(crate) async fn follow(&mut self, error: &ProviderError) -> bool {
+        match &error.remedy {
+            Remedy::Refresh => self.refresh().await,
+            Remedy::Retry => self.pass(Duration::from_millis(100)),
+            Remedy::Wait { after_ms, .. } => self.pass(Duration::from_millis(after_ms.unwrap_or(60_000))),
+            _ => return false,
+        }
+        true
+    }
+
+    pub(crate) async fn refresh(&mut self) {
+        let refresher = self.connector.refresher().expect("both providers refresh");
+        for _ in 0..REMEDIES_MAX {
+            match refresher.refresh(&self.credentials, self.now()).await {
+                Ok(credentials) => return self.credentials = credentials,
+                Err(error) => {
+                    let again = matches!(error.remedy, Remedy::Retry | Remedy::Wait { .. });
+                    assert!(again, "{error}: {:?}", error.remedy);
+                    self.pass(Duration::from_secs(1));
+                }
+            }
+        }
+        panic!("the token endpoint never answers");
+    }
+
+    /// Reads everything, by the machine that the engine uses.
+    pub(crate) async fn backfill(&mut self, spec: ReadSpec) -> BTreeMap<String, RemoteObject> {
+        let mut machine = Backfill::begin(spec, self.now());
+        let mut found = BTreeMap::new();
+        while let Step::Fetch(request) = machine.next() {
+            match self.page(&request).await {
+                Ok(page) => {
+                    machine.page(&page).expect("the walk advances");
+                    assert_eq!(page.malformed, [], "every row is understood");
+                    found.extend(page.objects.into_iter().map(|object| (object.id.to_string(), object)));
+                }
+                Err(error) => assert_eq!(machine.failed(&error), Recovery::Resumed, "{error}"),
+            }
+        }
+        found
+    }
+}
+
+fn clock() -> Arc<SandboxClock> {
+    Arc::new(SandboxClock::manual(Micros::from_seconds(BEGINNING_S), 1.0))
+}
+
+fn config(clock: &Arc<SandboxClock>) -> SandboxConfig {
+    SandboxConfig {
+        contacts: Population::demo().sized(250, 0),
+        faults: FaultProfile::Off,
+        clock: Some(clock.clone()),
+        ..SandboxConfig::default()
+    }
+}
+
+fn raw(value: Value) -> Raw {
+    match value {
+        Value::Object(raw) => raw,
+        other => panic!("a body is an object, not {other}"),
+    }
+}
+
+/// The network between connector and provider: counts what passes, and can be cut.
+#[derive(Debug)]
+pub(crate) struct Wire {
+    client: ReqwestClient,
+    cut: std::sync::atomic::AtomicBool,
+    calls: std::sync::Mutex<Vec<String>>,
+}
+
+impl Wire {
+    fn new() -> Self {
+        Self {
+            client: ReqwestClient::new().expect("a client"),
+            cut: std::sync::atomic::AtomicBool::new(false),
+            calls: std::sync::Mutex::default(),
+        }
+    }
+
+    /// From now on nothing passes.
+    pub(crate) fn cut(&self) {
+        self.cut.store(true, std::sync::atomic::Ordering::SeqCst);
+    }
+
+    /// The calls since this was last asked, as method and path.
+    pub(crate) fn calls(&self) -> Vec<String> {
+        std::mem::take(&mut self.calls.lock().expect("no test panics while it counts"))
+    }
+}
+
+#[async_trait::async_trait]
+impl HttpClient for Wire {
+    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
+        if self.cut.load(std::sync::atomic::Ordering::SeqCst) {
+            return Err(TransportError::unsent("the cable is cut"));
+        }
+        if !request.url.path().starts_with("/admin") {
+            let call = format!("{} {}", request.method, request.url.path());
+            self.calls.lock().expect("no test panics while it counts").push(call);
+        }
+        self.client.send(request).await
+    }
+}
