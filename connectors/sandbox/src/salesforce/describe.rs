@@ -28,7 +28,7 @@ fn season(major: u32) -> String {
 }
 
 /// `GET /services/data/v60.0`: the resources of a version.
-pub(crate) fn resources(version: &Version) -> Value {
+pub(crate) fn resources(version: &Version, identity: &str) -> Value {
     let at = |name: &str| format!("/services/data/{}/{name}", version.text);
     json!({
         "sobjects": at("sobjects"),
@@ -37,6 +37,7 @@ pub(crate) fn resources(version: &Version) -> Value {
         "composite": at("composite"),
         "limits": at("limits"),
         "tooling": at("tooling"),
+        "identity": identity,
     })
 }
 

@@ -18,6 +18,7 @@ use super::id::RecordId;
 use super::platform::SalesforceState;
 use super::sessions::{Grant, GrantError, Principal};
 use super::table::USER_PREFIX;
+use super::transaction::Caller;
 
 /// The org's own id.
 pub(crate) const ORG_ID: &str = "00DSb0000000001EAA";
@@ -114,7 +115,7 @@ fn basic_credentials(headers: &HeaderMap) -> Option<(String, String)> {
 }
 
 fn token_answer(state: &SalesforceState, grant: Grant) -> Value {
-    let identity = identity_url(state, Principal::Integration);
+    let identity = identity_url(state, state.caller(Principal::Integration).user);
     let issued_at = state.parts.clock.now().millis().to_string();
     let mut answer = json!({
         "access_token": grant.access_token,
@@ -150,12 +151,9 @@ fn signature(secret: &str, identity: &str, issued_at: &str) -> String {
     STANDARD.encode(mac.finalize().into_bytes())
 }
 
-fn user_id(state: &SalesforceState, principal: Principal) -> String {
-    RecordId::new(USER_PREFIX, state.caller(principal).user).to_string()
-}
-
-fn identity_url(state: &SalesforceState, principal: Principal) -> String {
-    format!("{}/id/{ORG_ID}/{}", state.parts.base_url, user_id(state, principal))
+/// Where a user, by number, is told about itself.
+pub(crate) fn identity_url(state: &SalesforceState, user: u32) -> String {
+    format!("{}/id/{ORG_ID}/{}", state.parts.base_url, RecordId::new(USER_PREFIX, user))
 }
 
 /// `POST` (or `GET`) `/services/oauth2/revoke`.
@@ -191,7 +189,7 @@ pub(crate) async fn introspect(
             "scope": "refresh_token api",
             "client_id": state.parts.credentials.client_id,
             "username": state.caller(principal).actor.id.as_ref(),
-            "sub": identity_url(&state, principal),
+            "sub": identity_url(&state, state.caller(principal).user),
             "token_type": "access_token",
         }),
     };
@@ -207,10 +205,11 @@ pub(crate) async fn user_info(State(state): State<Arc<SalesforceState>>, headers
         // This endpoint answers in plain text, unlike the data API.
         return (StatusCode::FORBIDDEN, "Bad_OAuth_Token").into_response();
     };
-    let name = state.caller(principal).actor.id;
+    let Caller { actor, user, .. } = state.caller(principal);
+    let name = actor.id;
     let body = json!({
-        "sub": identity_url(&state, principal),
-        "user_id": user_id(&state, principal),
+        "sub": identity_url(&state, user),
+        "user_id": RecordId::new(USER_PREFIX, user).to_string(),
         "organization_id": ORG_ID,
         "preferred_username": format!("{name}@org.example"),
         "name": name.as_ref(),

@@ -94,8 +94,9 @@ async fn versions() -> impl IntoResponse {
     json_response(StatusCode::OK, &describe::versions())
 }
 
-async fn resources(Extension(call): Extension<Call>) -> Reply {
-    Reply::ok(describe::resources(&call.version))
+async fn resources(State(state): Platform, Extension(call): Extension<Call>) -> Reply {
+    let identity = oauth::identity_url(&state, call.caller.user);
+    Reply::ok(describe::resources(&call.version, &identity))
 }
 
 async fn limits(State(state): Platform) -> Reply {

@@ -99,7 +99,11 @@ async fn the_org_tells_about_itself() {
     assert_eq!(versions.as_array().unwrap().last().unwrap()["version"], "67.0");
     let v60 = versions.as_array().unwrap().iter().find(|one| one["version"] == "60.0").unwrap();
     assert_eq!(v60["label"], "Spring '24");
-    assert_eq!(org.get("").await.body["sobjects"], "/services/data/v60.0/sobjects");
+    let resources = org.send(Who::User, Method::GET, "", &[], None).await.unwrap().body;
+    assert_eq!(resources["sobjects"], "/services/data/v60.0/sobjects");
+    let identity = resources["identity"].as_str().unwrap().strip_prefix(&org.running().base_url).unwrap().to_owned();
+    let user = &org.running().credentials.user_token;
+    assert_eq!(org.get_as(user, &identity).await.body["name"], "user");
     let limits = org.get("/limits/").await.body;
     assert_eq!(limits["DailyApiRequests"], json!({ "Max": 1_000_000, "Remaining": 999_998 }));
 }
