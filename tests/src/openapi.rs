@@ -5,8 +5,8 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use jsonschema::Validator;
-use serde_json::{Map, Value};
+use jsonschema::{ValidationError, Validator};
+use serde_json::{Map, Value, json};
 
 /// A served OpenAPI document, ready to judge answers.
 #[derive(Debug)]
@@ -98,6 +98,16 @@ pub enum Violation {
         /// The body.
         body: String,
     },
+    /// A message does not fit its schema.
+    #[error("the message breaks the schema {schema}: {}\n{message}", faults.join("; "))]
+    Message {
+        /// The schema's name.
+        schema: String,
+        /// Each fault, with its place in the message.
+        faults: Vec<String>,
+        /// The message.
+        message: String,
+    },
 }
 
 impl Contract {
@@ -119,6 +129,20 @@ impl Contract {
         let verdict = self.check_content(operation, answer, response, &key);
         lock(&self.checked).insert((index, key));
         verdict
+    }
+
+    /// Judges a message by one of the document's named schemas, for protocols that OpenAPI has no paths for.
+    pub fn check_message(&self, schema: &str, message: &Value) -> Result<(), Violation> {
+        let known = &self.document["components"]["schemas"][schema];
+        if known.is_null() {
+            return Err(Violation::Schema { place: schema.to_owned(), why: "there is no such schema".to_owned() });
+        }
+        let validator = self.validator(schema, known)?;
+        let faults: Vec<_> = validator.iter_errors(message).map(|error| fault(&error)).collect();
+        if faults.is_empty() {
+            return Ok(());
+        }
+        Err(Violation::Message { schema: schema.to_owned(), faults, message: message.to_string() })
     }
 
     /// The answers, as `METHOD path status`, that the document promises a success for and that nobody has checked yet.
@@ -218,10 +242,54 @@ impl Contract {
 
     /// A schema of the document as a document of its own, in which the references still lead somewhere.
     fn rooted(&self, schema: &Value) -> Value {
-        let mut root: Map<String, Value> = schema.as_object().cloned().unwrap_or_default();
-        root.insert("components".to_owned(), self.document["components"].clone());
-        Value::Object(root)
+        let mut root = sealed(schema);
+        let schemas = self.document["components"]["schemas"].as_object().cloned().unwrap_or_default();
+        let seal = |close: fn(&Value) -> Value| -> Map<String, Value> {
+            schemas.iter().map(|(name, schema)| (name.clone(), close(schema))).collect()
+        };
+        root["components"] = json!({"schemas": seal(sealed), "parts": seal(part)});
+        root
     }
+}
+
+/// The schema, refusing every property that it does not name: a document that leaves out what is sent has drifted.
+fn sealed(schema: &Value) -> Value {
+    if schema.get("$ref").is_some() {
+        return schema.clone();
+    }
+    let mut schema = part(schema);
+    if let Some(schema) = schema.as_object_mut() {
+        let names_properties = ["properties", "allOf", "oneOf"].iter().any(|key| schema.contains_key(*key));
+        if names_properties && !schema.contains_key("additionalProperties") {
+            schema.insert("unevaluatedProperties".to_owned(), Value::Bool(false));
+        }
+    }
+    schema
+}
+
+/// The schema as a part of another one, which may name further properties; only what lies deeper is sealed.
+fn part(schema: &Value) -> Value {
+    let Some(keywords) = schema.as_object() else { return schema.clone() };
+    let each = |schemas: &Value, close: fn(&Value) -> Value| -> Value {
+        schemas.as_array().into_iter().flatten().map(close).collect()
+    };
+    let close = |(keyword, value): (&String, &Value)| {
+        let closed = match keyword.as_str() {
+            "allOf" | "oneOf" => each(value, part),
+            "properties" => {
+                value.as_object().into_iter().flatten().map(|(name, value)| (name.clone(), sealed(value))).collect()
+            }
+            "items" | "additionalProperties" => sealed(value),
+            _ => value.clone(),
+        };
+        (keyword.clone(), closed)
+    };
+    let mut closed: Map<String, Value> = keywords.iter().map(close).collect();
+    if let Some(reference) = closed.get("$ref").and_then(Value::as_str) {
+        // Whoever refers to a whole schema seals it there; a part stays open.
+        closed.insert("$ref".to_owned(), reference.replace("/schemas/", "/parts/").into());
+    }
+    Value::Object(closed)
 }
 
 fn operations(template: &str, item: &Value) -> Vec<Operation> {
@@ -252,7 +320,11 @@ fn faults(validator: &Validator, body: &[u8]) -> Vec<String> {
         Ok(body) => body,
         Err(error) => return vec![format!("no JSON: {error}")],
     };
-    validator.iter_errors(&body).map(|error| format!("{}: {error}", error.instance_path())).collect()
+    validator.iter_errors(&body).map(|error| fault(&error)).collect()
+}
+
+fn fault(error: &ValidationError<'_>) -> String {
+    format!("{}: {error}", error.instance_path())
 }
 
 /// A panicking test cannot leave the sets half changed.
@@ -262,8 +334,6 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     /// A small document that uses what ours uses, for tests of the validator itself.
@@ -281,9 +351,16 @@ mod tests {
             },
             "components": {"schemas": {"Thing": {
                 "type": "object",
-                "properties": {"id": {"type": "integer", "minimum": 1}, "at": {"type": "string", "format": "date-time"}},
+                "properties": {
+                    "id": {"type": "integer", "minimum": 1},
+                    "at": {"type": "string", "format": "date-time"},
+                    "parts": {"type": "array", "items": {"allOf": [
+                        {"$ref": "#/components/schemas/Sized"},
+                        {"type": "object", "properties": {"kind": {"type": "string"}}},
+                    ]}},
+                },
                 "required": ["id"],
-            }}},
+            }, "Sized": {"type": "object", "properties": {"size": {"type": "integer"}}}}},
         })
     }
 
@@ -298,6 +375,9 @@ mod tests {
             ("/things/best", 200, None, "", ""),
             ("/things/1", 200, json, r#"{"id": 0}"#, "/id"),
             ("/things/1", 200, json, r#"{"id": 1, "at": "today"}"#, "/at"),
+            ("/things/1", 200, json, r#"{"id": 1, "name": "x"}"#, "'name' was unexpected"),
+            ("/things/1", 200, json, r#"{"id": 1, "parts": [{"size": 1, "kind": "big"}]}"#, ""),
+            ("/things/1", 200, json, r#"{"id": 1, "parts": [{"size": 1, "colour": "red"}]}"#, "'colour'"),
             ("/things/1", 200, json, "{}", "\"id\" is a required property"),
             ("/things/1", 200, json, "{", "no JSON"),
             ("/things/1", 200, Some("text/plain"), "x", "media type \"text/plain\""),
@@ -316,6 +396,20 @@ mod tests {
             }
         }
         assert!(contract.unchecked().is_empty());
+    }
+
+    #[test]
+    fn messages_are_judged_by_their_schema_s_name() {
+        let contract = Contract::new(example()).unwrap();
+        for (schema, message, broken) in [
+            ("Thing", json!({"id": 1}), ""),
+            ("Thing", json!({"id": "1"}), "/id"),
+            ("Thong", json!({"id": 1}), "no such schema"),
+        ] {
+            let verdict = contract.check_message(schema, &message);
+            assert_eq!(verdict.is_ok(), broken.is_empty(), "{message}");
+            assert!(verdict.is_ok() || verdict.unwrap_err().to_string().contains(broken), "{message}");
+        }
     }
 
     #[test]

@@ -57,7 +57,7 @@ struct ChangesView {
 /// One change of one record; the same form as in messages of `/v1/live`.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Change)]
-struct ChangeView {
+pub(super) struct ChangeView {
     /// The change's place in the feed.
     #[schema(minimum = 1)]
     cursor: u64,

@@ -178,7 +178,7 @@ struct Resolve {
     choice: Choice,
 }
 
-/// How [`Choice`] looks in JSON.
+/// What is to stand: `"winner"`, `"loser"`, or an object with another value.
 #[derive(ToSchema)]
 #[schema(as = Choice, rename_all = "snake_case")]
 #[expect(dead_code, reason = "it only describes Choice, which knows nothing of OpenAPI")]

@@ -22,7 +22,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(live))
 }
 
-/// Opens the live feed, a WebSocket with JSON messages.
+/// Opens the live feed, a WebSocket with JSON messages: `LiveClientMessage` and `LiveServerMessage` in the schemas.
 ///
 /// The client sends `{"type": "subscribe", "models": [], "filter": {}, "cursor": null, "snapshot": true}`. The server
 /// answers `subscribed`, then pages of `snapshot`, one `snapshot_end`, and every later `change` in order without a gap. A

@@ -5,7 +5,7 @@
 //! * [`state`]: what handlers can reach. `auth`: who calls, and with it whose data. `input`: what they send.
 //! * `records`, `changes`, `conflicts`, `connections`, `syncs`, `deliveries`, `quarantine`, `webhooks`, `live`, `health`:
 //!   the routes, one file per resource, each with the forms in which it shows things.
-//! * `page`, `origin`: forms that several resources share.
+//! * `page`, `origin`: forms that several resources share. `messages`: how the live feed's messages look.
 //! * [`problem`]: every error. `layers`: what each request passes. `openapi`: the document made from the routes.
 
 mod auth;
@@ -17,6 +17,7 @@ mod health;
 mod input;
 mod layers;
 mod live;
+mod messages;
 mod openapi;
 mod origin;
 mod page;

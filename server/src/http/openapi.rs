@@ -8,7 +8,10 @@ use utoipa::{
     },
 };
 
-use super::problem::{FieldError, ProblemBody};
+use super::{
+    messages::{ClientMessageView, ErrorCodeView, ServerMessageView, SnapshotRowView},
+    problem::{FieldError, ProblemBody},
+};
 
 /// What the document says besides the routes.
 #[derive(OpenApi)]
@@ -17,7 +20,7 @@ use super::problem::{FieldError, ProblemBody};
         title = "Syncline",
         description = "One record, the same in your product and in every connected account, in both directions, live."
     ),
-    components(schemas(ProblemBody, FieldError)),
+    components(schemas(ProblemBody, FieldError, ClientMessageView, ServerMessageView, SnapshotRowView, ErrorCodeView)),
     modifiers(&Bearer),
     security(("key" = [])),
     tags(

@@ -90,7 +90,7 @@ impl<'a> Writer<'a> {
             }
             Err(why) => {
                 let message = format!(
-                    "the message was not understood: {why}; see /v1/openapi.json for where the messages are described"
+                    "the message was not understood: {why}; the messages are described by LiveClientMessage in /v1/openapi.json"
                 );
                 self.say(&ServerMessage::Error { code: ErrorCode::BadMessage, message }).await
             }

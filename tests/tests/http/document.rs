@@ -12,5 +12,8 @@ fn the_committed_document_is_the_one_that_is_served() {
         fs::write(KEPT, &served).unwrap();
     }
     let kept = fs::read_to_string(KEPT).unwrap_or_default();
-    assert!(kept == served, "the API has changed: run `UPDATE_OPENAPI=1 cargo test -p syncline-tests --test http` and review the difference");
+    assert!(
+        kept == served,
+        "the API has changed: run `UPDATE_OPENAPI=1 cargo test -p syncline-tests --test http` and review the difference"
+    );
 }

@@ -46,7 +46,7 @@ pub(crate) struct Api {
     pub(crate) hub: Arc<FeedHub>,
     pub(crate) pen: Arc<Pen>,
     pub(crate) router: Router,
-    pub(crate) contract: Contract,
+    pub(crate) contract: Arc<Contract>,
     _folder: TempDir,
 }
 
@@ -86,7 +86,7 @@ impl Api {
         let state = AppState { store: store.clone(), commands: pen.clone(), feed: hub.clone(), facts };
         let router = router(state);
         let document = send(&router, Request::get("/v1/openapi.json").body(Body::empty()).unwrap()).await;
-        let contract = Contract::new(document.body).unwrap();
+        let contract = Arc::new(Contract::new(document.body).unwrap());
         Self { store, hub, pen, router, contract, _folder: folder }
     }
 

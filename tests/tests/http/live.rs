@@ -1,11 +1,12 @@
 //! The live feed over real sockets.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use axum::http::{HeaderValue, Method};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value as Json, json};
 use syncline_server::live::Limits;
+use syncline_tests::openapi::Contract;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, connect_async,
@@ -23,29 +24,37 @@ async fn serve(api: &Api) -> String {
     format!("ws://{address}/v1/live")
 }
 
-/// A client of the live feed.
-struct Client(WebSocketStream<MaybeTlsStream<TcpStream>>);
+/// A client of the live feed, which holds every message of the server against the document.
+struct Client {
+    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    contract: Arc<Contract>,
+}
 
 impl Client {
-    async fn connect(url: &str) -> Self {
-        Self::with(url, "authorization", &format!("Bearer {ACME_KEY}")).await.unwrap()
+    async fn connect(api: &Api, url: &str) -> Self {
+        Self::with(api, url, "authorization", &format!("Bearer {ACME_KEY}")).await.unwrap()
     }
 
-    async fn with(url: &str, header: &'static str, value: &str) -> Result<Self, tungstenite::Error> {
+    async fn with(api: &Api, url: &str, header: &'static str, value: &str) -> Result<Self, tungstenite::Error> {
         let mut request = url.into_client_request().unwrap();
         request.headers_mut().insert(header, HeaderValue::from_str(value).unwrap());
-        connect_async(request).await.map(|(socket, _)| Self(socket))
+        let contract = api.contract.clone();
+        connect_async(request).await.map(|(socket, _)| Self { socket, contract })
     }
 
     async fn say(&mut self, message: Json) {
-        self.0.send(Message::text(message.to_string())).await.unwrap();
+        self.socket.send(Message::text(message.to_string())).await.unwrap();
     }
 
     /// The next message of the server, or the close code.
     async fn hear(&mut self) -> Result<Json, Option<u16>> {
         loop {
-            match self.0.next().await {
-                Some(Ok(Message::Text(text))) => return Ok(serde_json::from_str(&text).unwrap()),
+            match self.socket.next().await {
+                Some(Ok(Message::Text(text))) => {
+                    let message = serde_json::from_str(&text).unwrap();
+                    self.contract.check_message("LiveServerMessage", &message).unwrap();
+                    return Ok(message);
+                }
                 Some(Ok(Message::Close(frame))) => return Err(frame.map(|frame| frame.code.into())),
                 Some(Ok(_)) => {}
                 Some(Err(_)) | None => return Err(None),
@@ -73,7 +82,7 @@ impl Client {
 async fn a_subscriber_hears_changes_with_their_origin_and_resumes_where_it_was() {
     let api = Api::start().await;
     let url = serve(&api).await;
-    let mut client = Client::connect(&url).await;
+    let mut client = Client::connect(&api, &url).await;
     client.say(json!({"type": "subscribe"})).await;
     assert_eq!(client.expect("subscribed").await["cursor"], 0);
     let id = api.contact(ann()).await;
@@ -87,7 +96,7 @@ async fn a_subscriber_hears_changes_with_their_origin_and_resumes_where_it_was()
     drop(client);
 
     api.pen.create_many(&Api::acme(), "ticket", 3, "one of many").await;
-    let mut again = Client::connect(&url).await;
+    let mut again = Client::connect(&api, &url).await;
     again.say(json!({"type": "subscribe", "cursor": 1})).await;
     assert_eq!(again.expect("subscribed").await["cursor"], 1);
     assert_eq!(again.cursors(3).await, [2, 3, 4]);
@@ -106,7 +115,7 @@ async fn nothing_falls_between_a_snapshot_and_the_changes_after_it() {
         }
     };
     let read = async {
-        let mut client = Client::connect(&url).await;
+        let mut client = Client::connect(&api, &url).await;
         client.say(json!({"type": "subscribe", "snapshot": true})).await;
         let begun = client.expect("subscribed").await["cursor"].as_u64().unwrap();
         let mut versions = BTreeMap::new();
@@ -138,7 +147,7 @@ async fn filters_bound_the_snapshot_and_the_changes_and_report_who_leaves() {
     let lead = api.contact(ann()).await;
     api.contact(json!({"email": "bob@example.com", "stage": "customer"})).await;
     api.post("/v1/records/ticket", json!({"subject": "Help"})).await;
-    let mut client = Client::connect(&url).await;
+    let mut client = Client::connect(&api, &url).await;
     client.say(json!({"type": "subscribe", "models": ["contact"], "filter": {"stage": "lead", "tags": "vip"}, "snapshot": true})).await;
     client.expect("subscribed").await;
     let rows = client.expect("snapshot").await["rows"].clone();
@@ -161,7 +170,7 @@ async fn filters_bound_the_snapshot_and_the_changes_and_report_who_leaves() {
 async fn a_reader_behind_the_memory_reads_the_log_without_a_gap() {
     let api = Api::bounded(Limits { ring_changes_max: 10, ..Limits::default() }).await;
     let url = serve(&api).await;
-    let mut client = Client::connect(&url).await;
+    let mut client = Client::connect(&api, &url).await;
     client.say(json!({"type": "subscribe"})).await;
     client.expect("subscribed").await;
     api.pen.create_many(&Api::acme(), "contact", 700, "one of many").await;
@@ -174,7 +183,7 @@ async fn a_subscriber_whom_the_feed_does_not_reach_is_told_to_start_over() {
     let url = serve(&api).await;
     api.pen.create_many(&Api::acme(), "contact", 40, "one of many").await;
     api.store.tenant(&Api::acme().tenant).trim_feed(25).await.unwrap();
-    let mut client = Client::connect(&url).await;
+    let mut client = Client::connect(&api, &url).await;
     // 5 is further behind than the bound, 12 is no longer kept, 99 is of another feed.
     for (cursor, opening) in [(5, false), (12, true), (99, false)] {
         client.say(json!({"type": "subscribe", "cursor": cursor})).await;
@@ -192,7 +201,7 @@ async fn a_client_that_does_not_read_is_closed_and_harms_nobody() {
     let limits = Limits { send_timeout: Duration::from_millis(100), ..Limits::default() };
     let api = Api::bounded(limits).await;
     let url = serve(&api).await;
-    let (mut deaf, mut reader) = (Client::connect(&url).await, Client::connect(&url).await);
+    let (mut deaf, mut reader) = (Client::connect(&api, &url).await, Client::connect(&api, &url).await);
     for client in [&mut deaf, &mut reader] {
         client.say(json!({"type": "subscribe", "models": ["contact"]})).await;
         client.expect("subscribed").await;
@@ -222,7 +231,7 @@ async fn a_client_that_does_not_read_is_closed_and_harms_nobody() {
 async fn messages_that_make_no_sense_are_answered_and_the_socket_stays_open() {
     let api = Api::start().await;
     let url = serve(&api).await;
-    let mut client = Client::connect(&url).await;
+    let mut client = Client::connect(&api, &url).await;
     for (message, code, says) in [
         (json!("hello"), "bad_message", "not understood"),
         (json!({"type": "subscrib"}), "bad_message", "unknown variant `subscrib`"),
@@ -236,10 +245,16 @@ async fn messages_that_make_no_sense_are_answered_and_the_socket_stays_open() {
         assert_eq!(error["code"], code, "{message}");
         assert!(error["message"].as_str().unwrap().contains(says), "{error}");
     }
-    client.0.send(Message::binary(vec![1])).await.unwrap();
+    client.socket.send(Message::binary(vec![1])).await.unwrap();
     assert_eq!(client.expect("error").await["code"], "bad_message");
-    client.say(json!({"type": "ack", "cursor": 0})).await;
-    client.say(json!({"type": "ping"})).await;
+    let subscribe = json!({
+        "type": "subscribe", "models": ["contact"], "filter": {"stage": "lead"}, "cursor": 0, "snapshot": false,
+    });
+    for message in [subscribe, json!({"type": "ack", "cursor": 0}), json!({"type": "ping"})] {
+        api.contract.check_message("LiveClientMessage", &message).unwrap();
+        client.say(message).await;
+    }
+    client.expect("subscribed").await;
     client.expect("pong").await;
     client.say(json!({"type": "x".repeat(65 * 1024)})).await;
     assert!(matches!(client.hear().await, Err(Some(1009) | None)));
@@ -255,7 +270,7 @@ async fn keys_are_taken_from_the_header_or_the_subprotocol_only() {
         ("sec-websocket-protocol", "syncline, bearer.wrong".to_owned(), false),
         ("x-key", ACME_KEY.to_owned(), false),
     ] {
-        match Client::with(&url, header, &value).await {
+        match Client::with(&api, &url, header, &value).await {
             Ok(_) => assert!(welcome, "{value}"),
             Err(tungstenite::Error::Http(refused)) => {
                 assert!(!welcome, "{value}");
@@ -264,7 +279,7 @@ async fn keys_are_taken_from_the_header_or_the_subprotocol_only() {
             Err(error) => panic!("{value}: {error}"),
         }
     }
-    let keyed = Client::with(&format!("{url}?key={ACME_KEY}"), "x-key", "none").await;
+    let keyed = Client::with(&api, &format!("{url}?key={ACME_KEY}"), "x-key", "none").await;
     assert!(keyed.is_err(), "keys in addresses end up in logs");
     api.get("/v1/live").await.refused(400, "WebSocket client");
 }
@@ -273,7 +288,7 @@ async fn keys_are_taken_from_the_header_or_the_subprotocol_only() {
 async fn a_tenant_hears_only_its_own_changes() {
     let api = Api::start().await;
     let url = serve(&api).await;
-    let mut globex = Client::with(&url, "authorization", &format!("Bearer {GLOBEX_KEY}")).await.unwrap();
+    let mut globex = Client::with(&api, &url, "authorization", &format!("Bearer {GLOBEX_KEY}")).await.unwrap();
     globex.say(json!({"type": "subscribe", "snapshot": true})).await;
     globex.expect("subscribed").await;
     globex.expect("snapshot_end").await;
@@ -287,8 +302,8 @@ async fn a_tenant_hears_only_its_own_changes() {
 async fn sockets_are_bounded_and_closed_when_the_service_ends() {
     let api = Api::bounded(Limits { seats_per_tenant_max: 1, ..Limits::default() }).await;
     let url = serve(&api).await;
-    let mut client = Client::connect(&url).await;
-    match Client::with(&url, "authorization", &format!("Bearer {ACME_KEY}")).await {
+    let mut client = Client::connect(&api, &url).await;
+    match Client::with(&api, &url, "authorization", &format!("Bearer {ACME_KEY}")).await {
         Err(tungstenite::Error::Http(refused)) => assert_eq!(refused.status(), 429),
         _ => panic!("a second socket was let in"),
     }

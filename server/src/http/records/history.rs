@@ -92,6 +92,7 @@ struct WrittenView {
 /// What a time speaks of.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = ClockKind)]
 enum ClockView {
     /// When this service saw the value: it was written then or before.
     Arrival,

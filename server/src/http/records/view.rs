@@ -70,6 +70,7 @@ enum LastAction {
 
 /// A record's copy in one connection.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = RecordCopy)]
 struct ExternalView {
     /// The provider's kind of object.
     object: String,
