@@ -93,8 +93,9 @@ impl Api {
 
     pub(crate) fn call(&self, method: Method, segments: &[&str]) -> Call {
         let url = self.url(segments);
+        let repeatable = method == Method::GET;
         let request = self.http.request(method, url.clone()).headers(self.headers()).timeout(CALL_TIME_MAX);
-        Call { request, url: url.to_string() }
+        Call { request, url: url.to_string(), repeatable }
     }
 
     pub(crate) fn get(&self, segments: &[&str]) -> Call {
@@ -114,6 +115,8 @@ fn bad_address(url: &str, reason: impl fmt::Display) -> Error {
 pub(crate) struct Call {
     request: RequestBuilder,
     url: String,
+    /// Whether the call has the same effect when it is made twice.
+    repeatable: bool,
 }
 
 impl Call {
@@ -131,6 +134,11 @@ impl Call {
     pub(crate) fn json(mut self, body: &impl Serialize) -> Self {
         self.request = self.request.json(body);
         self
+    }
+
+    /// Marks a call as safe to make twice.
+    pub(crate) fn repeatable(self) -> Self {
+        Self { repeatable: true, ..self }
     }
 
     /// Allows the server to take its time, such as in a long-poll.
@@ -151,9 +159,15 @@ impl Call {
     }
 
     async fn bytes(self) -> Result<(String, Vec<u8>), Error> {
-        let Self { request, url } = self;
+        let Self { request, url, repeatable } = self;
         let unreachable = |error: reqwest::Error| Error::Unreachable { url: url.clone(), reason: root_cause(&error) };
-        let answer = request.send().await.map_err(unreachable)?;
+        let again = request.try_clone().filter(|_| repeatable);
+        let answer = match (request.send().await, again) {
+            // A pooled connection whose server was restarted meanwhile is noticed only when it is used.
+            (Err(error), Some(again)) if error.is_request() && !error.is_timeout() => again.send().await,
+            (answer, _) => answer,
+        };
+        let answer = answer.map_err(unreachable)?;
         let status = answer.status();
         let body = answer.bytes().await.map_err(unreachable)?;
         if status.is_success() {

@@ -93,7 +93,8 @@ impl Api {
         self.get(&["v1", "records", model, &id.to_string()]).query(&[("origins", true)]).read().await
     }
 
-    /// Creates a record. With a key of the caller's choice, unique for each record, a repeated call makes no second one.
+    /// Creates a record. With a key of the caller's choice, unique for each record, a repeated call makes no second one;
+    /// without one a key is drawn, so that at least a lost connection makes none.
     ///
     /// # Errors
     /// See [`Error`].
@@ -103,11 +104,9 @@ impl Api {
         fields: &JsonFields,
         idempotency_key: Option<&str>,
     ) -> Result<Record, Error> {
-        let call = self.post(&["v1", "records", model]).json(fields);
-        match idempotency_key {
-            Some(key) => call.header("idempotency-key", key).read().await,
-            None => call.read().await,
-        }
+        let drawn = || format!("{:032x}", rand::random::<u128>());
+        let key = idempotency_key.map_or_else(drawn, str::to_owned);
+        self.post(&["v1", "records", model]).header("idempotency-key", &key).json(fields).repeatable().read().await
     }
 
     /// Sets the named fields; null clears one. With a version the edit is refused where the record has another by now.

@@ -150,7 +150,7 @@ fn each_mistake_is_named_with_its_place_and_remedy() {
         Case("max: 80", "scale: 2", 7, 34, "a text field has no `scale`", "remove"),
         Case("[trim, lower]", "[trim, upper]", 7, 54, "`upper` is not known here", "trim, lower"),
         Case("{type: set}", "{type: set, policy: prefer}", 10, 33, "needs a list", "{prefer: [first, second]}"),
-        Case("{forward_only: [lead, mql]}", "{forward_only: [lead, sql]}", 9, 55, "`sql` is no value", ""),
+        Case("{forward_only: [lead, mql]}", "{forward_only: [lead, sql]}", 9, 56, "`sql` is no value", ""),
         Case("      tags:", "      Tags:", 10, 7, "the name of a field", "first_name"),
         Case(
             "      tags: {type: set}",
@@ -160,8 +160,8 @@ fn each_mistake_is_named_with_its_place_and_remedy() {
             "repeated",
             "keep one",
         ),
-        Case("[last_name]]", "[lastname]]", 11, 22, "no field `lastname`", "`last_name`"),
-        Case("race: delete_wins", "race: nobody", 12, 36, "`nobody`", "edit_wins, delete_wins"),
+        Case("[last_name]]", "[lastname]]", 11, 23, "no field `lastname`", "`last_name`"),
+        Case("race: delete_wins", "race: nobody", 12, 37, "`nobody`", "edit_wins, delete_wins"),
         Case("{provider: hubspot}", "{provider: zoho}", 15, 23, "no provider `zoho`", "salesforce, hubspot"),
         Case(
             "{provider: hubspot}",
@@ -175,7 +175,7 @@ fn each_mistake_is_named_with_its_place_and_remedy() {
             "integration: salesforce",
             "integration: salesfroce",
             17,
-            49,
+            48,
             "no integration `salesfroce`",
             "`salesforce`",
         ),
@@ -183,7 +183,7 @@ fn each_mistake_is_named_with_its_place_and_remedy() {
             "credentials: {access_token: {env: HS_TOKEN}}}\n  other",
             "credentials: {}}\n  other",
             18,
-            72,
+            67,
             "there is no token",
             "refresh_token",
         ),
@@ -191,7 +191,7 @@ fn each_mistake_is_named_with_its_place_and_remedy() {
             "credentials: {access_token: {env: HS_TOKEN}}}\n  other",
             "credentials: {access_token: abc}}\n  other",
             18,
-            87,
+            82,
             "a secret stands in the file",
             "{env: NAME}",
         ),
@@ -208,7 +208,7 @@ fn each_mistake_is_named_with_its_place_and_remedy() {
         Case("values: {lead", "valeus: {lead", 33, 37, "unknown key `valeus`", "`values`"),
         Case("list: \";\"", "list: 3", 40, 37, "a separator", "double quotes"),
         Case("tags: {field: tags", "tags: {direction: write, field: tags", 40, 17, "never move", "direction"),
-        Case("{env: ACME_KEY}", "{env: SHORT}", 42, 42, "not fit for use", "openssl rand"),
+        Case("{env: ACME_KEY}", "{env: SHORT}", 42, 40, "not fit for use", "openssl rand"),
         Case(
             "api_keys:\n",
             "api_keys:\n  - {name: backend, key: {env: SF_ID}}\n",
@@ -217,7 +217,7 @@ fn each_mistake_is_named_with_its_place_and_remedy() {
             "used by another API key",
             "name of its own",
         ),
-        Case("tenant: acme, key", "tenant: Acme, key", 42, 28, "the name of a tenant", "lower-case"),
+        Case("tenant: acme, key", "tenant: Acme, key", 42, 29, "the name of a tenant", "lower-case"),
     ] {
         assert!(WHOLE.contains(from), "the case changes nothing: {from}");
         let text = WHOLE.replacen(from, to, 1);

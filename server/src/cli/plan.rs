@@ -6,18 +6,21 @@
 mod ledger;
 mod rehearsal;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
 use clap::Args;
-use syncline_core::ids::ConnectionId;
+use syncline_core::{
+    ids::ConnectionId,
+    remote::{ObjectSchema, RemoteField},
+};
 
 use self::ledger::Plan;
 use super::{
     failure::Failure,
-    finding::{self, Finding},
+    finding::{self, Finding, Level},
     output::{Output, Tone},
     progress::Progress,
-    survey::{self, KeyField},
+    survey::{self, KeyField, Surveyed},
 };
 use crate::{
     config::{Approval, Config},
@@ -69,71 +72,88 @@ impl PlanArgs {
     }
 
     async fn plan(&self, config: &Config, vault: &Arc<dyn Store>, output: Output) -> Result<(), Failure> {
-        let findings = self.survey(config, vault).await?;
-        if !finding::all_well(&findings) {
+        let Survey { findings, keyless, hopeless } = self.survey(config, vault).await?;
+        if hopeless {
             finding::show(output, &findings)?;
             return Err(Failure::Reported);
         }
-        let plan = self.rehearse(config, vault, output).await?;
-        if self.approve {
+        let plan = self.rehearse(without_keys(config, &keyless), vault, output).await?;
+        let well = finding::all_well(&findings);
+        if self.approve && well {
             approve(config, &**vault).await?;
         }
-        let plan = plan.with(findings, self.approve);
+        let plan = plan.with(findings, self.approve && well);
         output.show(&plan, |output, plan| {
             finding::show(output, &plan.findings)?;
             plan.show(output)?;
-            if self.approve {
-                return output.line(Tone::Good.paint("approved: `syncline serve` makes these writes"));
-            }
-            if config.syncs.values().any(|sync| sync.approval == Approval::Manual) {
-                return output.line(
-                    Tone::Dim.paint(
-                        "nothing was written; `syncline plan --approve` lets `syncline serve` make these writes",
-                    ),
-                );
-            }
-            output.line(Tone::Dim.paint("nothing was written; `syncline serve` makes these writes"))
+            output.line(self.last_line(config, well))
         })?;
-        Ok(())
+        if well { Ok(()) } else { Err(Failure::Reported) }
+    }
+
+    /// What comes next.
+    fn last_line(&self, config: &Config, well: bool) -> String {
+        if !well {
+            return Tone::Bad.paint("nothing was written or approved: mend the problems above first");
+        }
+        if self.approve {
+            return Tone::Good.paint("approved: `syncline serve` makes these writes");
+        }
+        let waits = config.syncs.values().any(|sync| sync.approval == Approval::Manual);
+        let next = if waits {
+            "`syncline plan --approve` lets `syncline serve` make these writes"
+        } else {
+            "`syncline serve` makes these writes"
+        };
+        Tone::Dim.paint(&format!("nothing was written; {next}"))
     }
 
     /// Looks at every object's fields and creates missing keys where that is asked for.
-    async fn survey(&self, config: &Config, vault: &Arc<dyn Store>) -> Result<Vec<Finding>, Failure> {
+    async fn survey(&self, config: &Config, vault: &Arc<dyn Store>) -> Result<Survey, Failure> {
         let sessions = service::sessions(config, vault).await?;
-        let mut findings = Vec::new();
+        let mut survey = Survey::default();
         for surveyed in survey::sides(config, &sessions) {
-            let about = surveyed.about();
-            let schema = match surveyed.describe().await {
-                Ok(schema) => schema,
+            match surveyed.describe().await {
+                Ok(schema) => self.judge(&surveyed, schema, &mut survey).await,
                 Err(error) => {
-                    findings.push(Finding::problem(about, survey::words(&error)));
-                    continue;
+                    survey.hopeless = true;
+                    survey.findings.push(Finding::problem(surveyed.about(), survey::words(&error)));
                 }
-            };
-            let KeyField::Missing(field) = surveyed.key(&schema) else {
-                findings.extend(surveyed.judge(&schema));
-                continue;
-            };
-            if !self.create_fields {
-                findings.extend(surveyed.judge(&schema));
-                continue;
-            }
-            let Some(creator) = surveyed.creator() else {
-                findings.push(Finding::problem(about, format!("the key field `{field}` is missing and the provider lets nobody create it by API: create it there by hand")));
-                continue;
-            };
-            match surveyed.create_key(creator, field).await {
-                Ok(()) => findings.push(Finding::good(about, format!("the key field `{field}` was created"))),
-                Err(error) => findings.push(Finding::problem(
-                    about,
-                    format!("the key field `{field}` was not created: {}", survey::words(&error)),
-                )),
             }
         }
-        Ok(findings)
+        Ok(survey)
     }
 
-    async fn rehearse(&self, config: &Config, vault: &Arc<dyn Store>, output: Output) -> Result<Plan, Failure> {
+    async fn judge(&self, surveyed: &Surveyed<'_>, mut schema: ObjectSchema, survey: &mut Survey) {
+        if let KeyField::Missing(field) = surveyed.key(&schema)
+            && self.create_fields
+        {
+            let created = surveyed.create_key(field).await;
+            if created.is_ok() {
+                // The provider may show the new field late; it is known to be what was asked for.
+                schema
+                    .fields
+                    .insert(field.to_owned(), RemoteField { unique: true, writable: true, ..RemoteField::default() });
+            }
+            survey.findings.push(match created {
+                Ok(()) => Finding::good(surveyed.about(), format!("the key field `{field}` was created")),
+                Err(reason) => {
+                    Finding::problem(surveyed.about(), format!("the key field `{field}` was not created: {reason}"))
+                }
+            });
+        }
+        let judged = surveyed.judge(&schema);
+        let keyless = matches!(surveyed.key(&schema), KeyField::Missing(_));
+        if keyless {
+            survey.keyless.insert(surveyed.connection().clone());
+        }
+        // A missing key alone does not keep the rest of the plan from being drawn.
+        survey.hopeless |=
+            judged.iter().filter(|finding| finding.level == Level::Problem).count() > usize::from(keyless);
+        survey.findings.extend(judged);
+    }
+
+    async fn rehearse(&self, config: Config, vault: &Arc<dyn Store>, output: Output) -> Result<Plan, Failure> {
         let mut progress = Progress::new(output);
         let mut rehearsal = rehearsal::Rehearsal::start(config, vault.clone()).await?;
         let read = rehearsal.read_all(&mut progress).await;
@@ -145,6 +165,24 @@ impl PlanArgs {
         rehearsal.end().await?;
         plan
     }
+}
+
+/// What the survey of the accounts says.
+#[derive(Default)]
+struct Survey {
+    findings: Vec<Finding>,
+    /// Sides whose configured key field is missing.
+    keyless: BTreeSet<ConnectionId>,
+    /// Whether reading would fail or mislead.
+    hopeless: bool,
+}
+
+/// The configuration without the key fields that are missing, so that these sides can be read.
+fn without_keys(config: &Config, keyless: &BTreeSet<ConnectionId>) -> Config {
+    let mut config = config.clone();
+    let sides = config.syncs.values_mut().flat_map(|sync| &mut sync.plan.sides);
+    sides.filter(|(connection, _)| keyless.contains(*connection)).for_each(|(_, side)| side.key_field = None);
+    config
 }
 
 /// A database that a server has open belongs to that server.

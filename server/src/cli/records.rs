@@ -116,27 +116,41 @@ impl Records {
         let api = self.target.connect()?;
         match self.verb {
             Verb::List(args) => args.run(&api, output).await,
-            Verb::Get(Named { model, id }) => show(output, &api.record(&model, id).await?),
+            Verb::Get(named) => named.show(&api, output).await,
             Verb::Create { model, fields, idempotency_key } => {
-                show(output, &api.create_record(&model, &fields::collect(fields), idempotency_key.as_deref()).await?)
+                let fields = fields::collect(fields);
+                let id = api.create_record(&model, &fields, idempotency_key.as_deref()).await?.meta.id;
+                Named { model, id }.show(&api, output).await
             }
-            Verb::Set { named: Named { model, id }, fields, if_version } => {
-                show(output, &api.update_record(&model, id, &fields::collect(fields), if_version).await?)
+            Verb::Set { named, fields, if_version } => {
+                api.update_record(&named.model, named.id, &fields::collect(fields), if_version).await?;
+                named.show(&api, output).await
             }
-            Verb::Delete { named: Named { model, id }, if_version } => {
-                api.delete_record(&model, id, if_version).await?;
-                show(output, &api.record(&model, id).await?)
+            Verb::Delete { named, if_version } => {
+                api.delete_record(&named.model, named.id, if_version).await?;
+                named.show(&api, output).await
             }
-            Verb::Undelete(Named { model, id }) => show(output, &api.undelete_record(&model, id).await?),
+            Verb::Undelete(named) => {
+                api.undelete_record(&named.model, named.id).await?;
+                named.show(&api, output).await
+            }
             Verb::History { named: Named { model, id }, field, paging } => {
                 let page =
                     paging.collect(async |at: At| api.record_history(&model, id, field.as_deref(), &at).await).await?;
                 Ok(output.show(&page, history_table)?)
             }
-            Verb::Restore { named: Named { model, id }, field, change } => {
-                show(output, &api.restore_field(&model, id, &field, &change).await?)
+            Verb::Restore { named, field, change } => {
+                api.restore_field(&named.model, named.id, &field, &change).await?;
+                named.show(&api, output).await
             }
         }
+    }
+}
+
+impl Named {
+    /// Shows the record as it is now.
+    async fn show(&self, api: &Api, output: Output) -> Result<(), Failure> {
+        Ok(output.show(&api.record(&self.model, self.id).await?, record)?)
     }
 }
 
@@ -185,33 +199,23 @@ pub(crate) fn more(output: Output, next: Option<&str>) -> io::Result<()> {
     }
 }
 
-fn show(output: Output, record: &Record) -> Result<(), Failure> {
-    Ok(output.show(record, |output, record| {
-        let meta = &record.meta;
-        let state = if meta.deleted_at.is_some() { Tone::Bad.paint("  deleted") } else { String::new() };
-        output.line(format!("{} {}{state}", meta.model, meta.id))?;
-        output.line(Tone::Dim.paint(&format!("version {}, changed {}", meta.version, meta.last_modified_at)))?;
-        let origins = meta.origins.as_ref();
-        let rows = record.fields.iter().map(|(name, value)| {
-            let origin = origins.and_then(|origins| origins.get(name)).map(ToString::to_string);
-            vec![
-                Item::text(name).tone(Tone::Dim),
-                Item::text(plain(value)),
-                Item::text(origin.unwrap_or_default()).tone(Tone::Dim),
-            ]
-        });
-        output.table(&["field", "value", "written by"], rows.collect(), "the record has no fields")?;
-        let rows = meta.external_ids.iter().map(|(connection, copy)| {
-            let tone = if copy.state == "linked" { Tone::Good } else { Tone::Warn };
-            vec![
-                Item::text(connection),
-                Item::text(&copy.object),
-                Item::maybe(copy.id.as_ref()),
-                Item::text(&copy.state).tone(tone),
-            ]
-        });
-        output.table(&["connection", "object", "id", "state"], rows.collect(), "it has no copies in connected systems")
-    })?)
+fn record(output: Output, record: &Record) -> io::Result<()> {
+    let meta = &record.meta;
+    let state = if meta.deleted_at.is_some() { Tone::Bad.paint("  deleted") } else { String::new() };
+    output.line(format!("{} {}{state}", meta.model, meta.id))?;
+    output.line(Tone::Dim.paint(&format!("version {}, changed {}", meta.version, meta.last_modified_at)))?;
+    let origins = meta.origins.as_ref();
+    let rows = record.fields.iter().map(|(name, value)| {
+        let origin = origins.and_then(|origins| origins.get(name)).map(ToString::to_string);
+        vec![Item::text(name).tone(Tone::Dim), Item::text(plain(value)), Item::maybe(origin).tone(Tone::Dim)]
+    });
+    output.table(&["field", "value", "written by"], rows.collect(), "the record has no fields")?;
+    let rows = meta.external_ids.iter().map(|(connection, copy)| {
+        let tone = if copy.state == "linked" { Tone::Good } else { Tone::Warn };
+        let (object, id) = (Item::text(&copy.object), Item::maybe(copy.id.as_ref()));
+        vec![Item::text(connection), object, id, Item::text(&copy.state).tone(tone)]
+    });
+    output.table(&["connection", "object", "id", "state"], rows.collect(), "it has no copies in connected systems")
 }
 
 fn history_table(output: Output, page: &Page<HistoryEntry>) -> io::Result<()> {

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use syncline_connectors::connector::{Connector, FieldCreator};
 use syncline_core::{
     budget::{Call, CallKind},
     ids::ConnectionId,
@@ -73,6 +72,11 @@ pub(crate) fn sides<'a>(
 }
 
 impl Surveyed<'_> {
+    /// The side's connection.
+    pub(crate) fn connection(&self) -> &ConnectionId {
+        self.connection
+    }
+
     /// How the side is called in findings.
     pub(crate) fn about(&self) -> String {
         about(self.name, self.connection)
@@ -176,17 +180,14 @@ impl Surveyed<'_> {
         laws(self.name, self.sync, self.connection, samples)
     }
 
-    /// What creates fields there, where the provider lets us.
-    pub(crate) fn creator(&self) -> Option<&dyn FieldCreator> {
-        let connector: &dyn Connector = &*self.session.connector;
-        connector.fields()
-    }
-
-    /// Creates the configured unique key field.
-    pub(crate) async fn create_key(&self, creator: &dyn FieldCreator, field: &str) -> Result<(), ProviderError> {
+    /// Creates the configured unique key field, or says why not.
+    pub(crate) async fn create_key(&self, field: &str) -> Result<(), String> {
+        let Some(creator) = self.session.connector.fields() else {
+            return Err("the provider lets nobody create fields by API: create it there by hand".to_owned());
+        };
         let object = &self.side.object;
         let call = |credentials| async move { creator.create_key_field(&credentials, object, field).await };
-        self.session.call(Call::live(CallKind::Other), call).await
+        self.session.call(Call::live(CallKind::Other), call).await.map_err(|error| words(&error))
     }
 }
 

@@ -9,13 +9,13 @@ use super::failure::Failure;
 #[derive(Args, Clone)]
 pub(crate) struct Target {
     /// The server's address.
-    #[arg(long, env = "SYNCLINE_API", default_value = "http://127.0.0.1:8080", value_name = "URL")]
+    #[arg(long, global = true, env = "SYNCLINE_API", default_value = "http://127.0.0.1:8080", value_name = "URL")]
     api: String,
     /// The API key; better given by environment than on the command line, where other users see it.
-    #[arg(long, env = "SYNCLINE_KEY", hide_env_values = true, value_name = "KEY")]
+    #[arg(long, global = true, env = "SYNCLINE_KEY", hide_env_values = true, value_name = "KEY")]
     key: Option<String>,
     /// The tenant, for a key that is not bound to one.
-    #[arg(long, env = "SYNCLINE_TENANT", value_name = "NAME")]
+    #[arg(long, global = true, env = "SYNCLINE_TENANT", value_name = "NAME")]
     tenant: Option<String>,
 }
 

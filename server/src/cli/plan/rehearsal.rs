@@ -33,12 +33,11 @@ pub(super) struct Rehearsal {
 
 impl Rehearsal {
     /// Starts reading. Credentials come from the vault and refreshed ones go there, since they outlive the rehearsal.
-    pub(super) async fn start(config: &Config, vault: Arc<dyn Store>) -> Result<Self, Failure> {
+    pub(super) async fn start(mut config: Config, vault: Arc<dyn Store>) -> Result<Self, Failure> {
         let folder = tempfile::tempdir().map_err(|error| {
             Failure::said(format!("no temporary folder can be made: {error}; set TMPDIR to one with space"))
         })?;
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(folder.path().join("plan.db")).await?);
-        let mut config = config.clone();
         // Nobody approves anything in the temporary store, so nothing is written.
         config.syncs.values_mut().for_each(|sync| sync.approval = Approval::Manual);
         let parts = EngineParts {
