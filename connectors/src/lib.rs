@@ -5,6 +5,7 @@
 //! * [`connector`]: the trait family that the engine speaks to.
 //! * [`registry`]: every provider by name, and how one is built from an integration's settings.
 //! * [`http`]: the injected HTTP client; [`rest`]: the one driver over it.
+//! * [`usage`]: what answers tell of a provider's budgets, beside the results of calls.
 //! * [`salesforce`], [`hubspot`]: a folder per provider, mostly pure pairs of "build the request" and "read the answer".
 
 pub mod connector;
@@ -13,3 +14,4 @@ pub mod hubspot;
 pub mod registry;
 pub mod rest;
 pub mod salesforce;
+pub mod usage;

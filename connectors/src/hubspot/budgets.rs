@@ -1,19 +1,21 @@
 //! HubSpot's limits: calls in ten seconds, searches in a second, and calls in a day for tokens of the account's own.
 
-use syncline_core::budget::{BudgetFacts, CallKind};
+use http::HeaderMap;
+use syncline_core::budget::{BudgetFacts, CallKind, Usage};
 
 use super::settings::Settings;
+use crate::{registry::scaled, usage::BudgetUsage};
 
 /// The names that `policyName` gives them.
 pub(super) const ROLLING: &str = "TEN_SECONDLY_ROLLING";
 pub(super) const SECONDLY: &str = "SECONDLY";
 pub(super) const DAILY: &str = "DAILY";
 
-/// The budgets of a connection.
+/// The budgets of a connection; a scaled sandbox scales their windows.
 pub(super) fn facts(settings: &Settings) -> Vec<BudgetFacts> {
     let facts = |name: &str, window_ms, limit, calls: &[CallKind], reserve_percent| BudgetFacts {
         name: name.to_owned(),
-        window_ms,
+        window_ms: scaled(window_ms, settings.time_scale).max(1),
         limit,
         calls: calls.to_vec(),
         reserve_percent,
@@ -27,4 +29,52 @@ pub(super) fn facts(settings: &Settings) -> Vec<BudgetFacts> {
     ];
     all.extend(settings.daily_calls.map(|limit| facts(DAILY, 86_400_000, limit, &CallKind::ALL, reserve)));
     all
+}
+
+/// Reads the rate headers. Answers to searches have none, and only tokens of the account's own have a daily limit.
+pub(super) fn usage(headers: &HeaderMap) -> Vec<BudgetUsage> {
+    let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<u32>().ok();
+    let told = |budget, limit: &str, remaining: &str| {
+        let usage = Usage { limit: number(limit), remaining: number(remaining)?, reset: None };
+        Some(BudgetUsage { budget, usage })
+    };
+    [
+        told(ROLLING, "x-hubspot-ratelimit-max", "x-hubspot-ratelimit-remaining"),
+        told(DAILY, "x-hubspot-ratelimit-daily", "x-hubspot-ratelimit-daily-remaining"),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderName, HeaderValue};
+
+    use super::*;
+
+    #[test]
+    fn answers_tell_of_their_limits() {
+        let headers = [
+            ("x-hubspot-ratelimit-interval-milliseconds", "10000"),
+            ("x-hubspot-ratelimit-max", "110"),
+            ("x-hubspot-ratelimit-remaining", "102"),
+            ("x-hubspot-ratelimit-daily", "250000"),
+        ]
+        .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+        let told = usage(&headers.into_iter().collect());
+        let expected = Usage { limit: Some(110), remaining: 102, reset: None };
+        assert_eq!(told, [BudgetUsage { budget: ROLLING, usage: expected }]);
+        assert!(usage(&HeaderMap::new()).is_empty());
+    }
+
+    #[test]
+    fn windows_are_scaled_with_the_sandbox() {
+        let windows = |time_scale| -> Vec<u64> {
+            let settings = Settings { time_scale, daily_calls: Some(1), ..Settings::default() };
+            facts(&settings).iter().map(|facts| facts.window_ms).collect()
+        };
+        assert_eq!(windows(1.0), [10_000, 1_000, 86_400_000]);
+        assert_eq!(windows(0.0), [1, 1, 1]);
+    }
 }

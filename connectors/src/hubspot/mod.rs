@@ -35,7 +35,7 @@ use crate::{
     connector::{Connector, FieldCreator, Reader, Refresher, WebhookReceiver, Writer},
     http::HttpClient,
     registry::{BuildError, Integration},
-    rest::{BaseUrl, Rest},
+    rest::{BaseUrl, Dialect, Rest},
 };
 
 /// The provider's name.
@@ -44,11 +44,13 @@ pub const NAME: &str = "hubspot";
 /// The objects that the connector is tested with; others with batch upsert work as well.
 pub const OBJECTS: &[&str] = &["contacts", "companies"];
 
+const DIALECT: Dialect = Dialect { classify: errors::classify, usage: budgets::usage };
+
 /// Builds the connector.
 pub(crate) fn build(integration: Integration, http: Arc<dyn HttpClient>) -> Result<Arc<dyn Connector>, BuildError> {
     let (settings, base) = Settings::parse(integration.settings)?;
     let client = oauth::Client { id: integration.client_id, secret: integration.client_secret };
-    Ok(Arc::new(HubSpot { settings, base, client, rest: Rest::new(http, errors::classify) }))
+    Ok(Arc::new(HubSpot { settings, base, client, rest: Rest::new(http, DIALECT) }))
 }
 
 /// The connector.

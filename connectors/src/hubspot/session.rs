@@ -7,6 +7,7 @@ use super::{HubSpot, settings::Settings};
 use crate::{
     connector::Credentials,
     http::TransportError,
+    registry::scaled,
     rest::{Answer, BaseUrl, Call, Rest},
 };
 
@@ -34,16 +35,24 @@ impl HubSpot {
 impl Session<'_> {
     /// Sends a read and decodes its answer.
     pub(super) async fn read<T: DeserializeOwned>(&self, call: Call) -> Result<T, ProviderError> {
-        self.rest.read(self.base, Some(self.token), &call).await
+        self.rest.read(self.base, Some(self.token), &call).await.map_err(|error| self.scaled(error))
     }
 
     /// Sends a read and hands back its successful answer.
     pub(super) async fn answer(&self, call: Call) -> Result<Answer, ProviderError> {
-        self.rest.answer(self.base, Some(self.token), &call).await
+        self.rest.answer(self.base, Some(self.token), &call).await.map_err(|error| self.scaled(error))
     }
 
     /// Sends a write and hands back its answer, whatever its status.
     pub(super) async fn send(&self, call: Call) -> Result<Answer, TransportError> {
         self.rest.send(self.base, Some(self.token), &call).await
+    }
+
+    /// The windows of limits are scaled with the sandbox, and so is the wait for their end.
+    pub(super) fn scaled(&self, mut error: ProviderError) -> ProviderError {
+        if let Remedy::Wait { after_ms: Some(after_ms), .. } = &mut error.remedy {
+            *after_ms = scaled(*after_ms, self.settings.time_scale);
+        }
+        error
     }
 }

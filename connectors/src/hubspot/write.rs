@@ -124,6 +124,7 @@ async fn send(
     }
     match errors::refused(&answer) {
         BatchRefused::Values(error) => Err(Box::new(error)),
+        BatchRefused::All(WriteOutcome::NotApplied(error)) => all(WriteOutcome::NotApplied(session.scaled(error))),
         BatchRefused::All(outcome) => all(outcome),
     }
 }

@@ -7,19 +7,31 @@ use serde::de::DeserializeOwned;
 use syncline_core::remote::{ProviderError, Remedy};
 
 use super::{answer::Answer, base::BaseUrl, call::Call};
-use crate::http::{HttpClient, HttpRequest, TransportError};
+use crate::{
+    http::{HttpClient, HttpRequest, TransportError},
+    usage::{self, BudgetUsage},
+};
 
 /// A provider's API over an HTTP client.
 #[derive(Clone, Debug)]
 pub struct Rest {
     client: Arc<dyn HttpClient>,
-    classify: fn(&Answer) -> ProviderError,
+    dialect: Dialect,
+}
+
+/// What a provider's answers mean.
+#[derive(Clone, Copy, Debug)]
+pub struct Dialect {
+    /// What an answer beyond 2xx means.
+    pub classify: fn(&Answer) -> ProviderError,
+    /// What headers tell of budgets.
+    pub usage: fn(&HeaderMap) -> Vec<BudgetUsage>,
 }
 
 impl Rest {
-    /// An API whose answers beyond 2xx mean what `classify` says.
-    pub fn new(client: Arc<dyn HttpClient>, classify: fn(&Answer) -> ProviderError) -> Self {
-        Self { client, classify }
+    /// An API whose answers mean what `dialect` says.
+    pub fn new(client: Arc<dyn HttpClient>, dialect: Dialect) -> Self {
+        Self { client, dialect }
     }
 
     /// Sends the call and hands back the answer, whatever its status. For writes, whose failures must say whether
@@ -28,13 +40,14 @@ impl Rest {
         let request = request(base, token, call)?;
         tracing::debug!(?request, "calling");
         let response = self.client.send(request).await?;
+        usage::tell(&response.headers, self.dialect.usage);
         Ok(Answer { status: response.status.as_u16(), headers: response.headers, body: response.body })
     }
 
     /// Sends a call that changes nothing, or may be repeated, and hands back its successful answer.
     pub async fn answer(&self, base: &BaseUrl, token: Option<&str>, call: &Call) -> Result<Answer, ProviderError> {
         let answer = self.send(base, token, call).await.map_err(retry)?;
-        if answer.is_success() { Ok(answer) } else { Err((self.classify)(&answer)) }
+        if answer.is_success() { Ok(answer) } else { Err((self.dialect.classify)(&answer)) }
     }
 
     /// Sends a call that changes nothing, or may be repeated, and decodes its successful answer.
@@ -45,11 +58,6 @@ impl Rest {
         call: &Call,
     ) -> Result<T, ProviderError> {
         self.answer(base, token, call).await?.json()
-    }
-
-    /// What an answer beyond 2xx means.
-    pub fn classify(&self, answer: &Answer) -> ProviderError {
-        (self.classify)(answer)
     }
 }
 

@@ -3,7 +3,7 @@
 //! # Layout
 //!
 //! * [`BaseUrl`], [`Call`]: where a request goes and what it is, as data.
-//! * [`Rest`]: sends it with the bearer token; [`Answer`]: what came back.
+//! * [`Rest`]: sends it with the bearer token; [`Answer`]: what came back; [`Dialect`]: what that means.
 //! * [`batches`], [`Outcomes`]: rows of a batch write in, exactly one outcome a row out.
 //! * [`Stamp`](stamp), [`fields`]: dates and fields as providers spell them.
 
@@ -21,6 +21,6 @@ pub use self::{
     base::{BaseUrl, BaseUrlError},
     batches::batches,
     call::{Body, Call, segment},
-    driver::Rest,
+    driver::{Dialect, Rest},
     outcomes::Outcomes,
 };

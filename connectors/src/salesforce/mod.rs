@@ -32,7 +32,7 @@ use crate::{
     connector::{Connector, FieldCreator, Reader, Refresher, WebhookReceiver, Writer},
     http::HttpClient,
     registry::{BuildError, Integration},
-    rest::{BaseUrl, Rest},
+    rest::{BaseUrl, Dialect, Rest},
 };
 
 /// The provider's name.
@@ -41,11 +41,13 @@ pub const NAME: &str = "salesforce";
 /// The objects that the connector is tested with; others work as far as they have the same system columns.
 pub const OBJECTS: &[&str] = &["Contact", "Lead", "Account"];
 
+const DIALECT: Dialect = Dialect { classify: errors::classify, usage: budgets::usage };
+
 /// Builds the connector.
 pub(crate) fn build(integration: Integration, http: Arc<dyn HttpClient>) -> Result<Arc<dyn Connector>, BuildError> {
     let (settings, login) = Settings::parse(integration.settings)?;
     let client = oauth::Client { id: integration.client_id, secret: integration.client_secret };
-    Ok(Arc::new(Salesforce { settings, login, client, rest: Rest::new(http, errors::classify) }))
+    Ok(Arc::new(Salesforce { settings, login, client, rest: Rest::new(http, DIALECT) }))
 }
 
 /// The connector.
