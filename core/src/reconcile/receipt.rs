@@ -70,7 +70,8 @@ impl Pass<'_> {
             replica.delivery = Delivery::Clean;
             return Ok(());
         }
-        let clean = whole && self.replica(connection)?.held.is_empty();
+        // A provider that keeps a history is asked for it: only there a value shows that slipped in before our write.
+        let clean = whole && self.replica(connection)?.held.is_empty() && !self.side(connection)?.history;
         self.settle_sent(connection, intent)?;
         let replica = self.replica_mut(connection)?;
         replica.link = Link::Linked { id };
@@ -235,6 +236,9 @@ impl Pass<'_> {
         for (name, sent) in &intent.fields {
             let Some(shown) = observation.fields.get(name) else { continue };
             let before = replica.baseline.get(name).cloned().unwrap_or_default();
+            let heads = replica.reflected.of(name).clone();
+            let written = Written { sent: sent.clone(), before: before.clone(), heads, suspects: Vec::new() };
+            replica.written.insert(name.clone(), written);
             if *shown == before || shown.loose_fold() != sent.loose_fold() {
                 continue;
             }

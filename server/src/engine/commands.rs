@@ -3,29 +3,52 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use syncline_core::ids::{ConnectionId, ModelName, RecordId, TenantId};
 use serde::{Deserialize, Serialize};
+use syncline_core::ids::{ConnectionId, ModelName, RecordId, TenantId};
 
 /// The commands, all scoped to a tenant.
 #[async_trait]
 pub trait Commands: Send + Sync {
     /// Creates a record. `nonce` makes a repeated call (the `Idempotency-Key` header) return the same record.
-    async fn create(&self, who: &Principal, model: &ModelName, fields: JsonFields, nonce: &str) -> Result<RecordId, CommandError>;
+    async fn create(
+        &self,
+        who: &Principal,
+        model: &ModelName,
+        fields: JsonFields,
+        nonce: &str,
+    ) -> Result<RecordId, CommandError>;
 
     /// Sets the named fields (JSON null clears one) or, with `restore`, brings back a deleted record as well.
     async fn edit(&self, who: &Principal, model: &ModelName, id: RecordId, edit: Edit) -> Result<(), CommandError>;
 
     /// Deletes a record; a deleted record stays readable by id.
-    async fn delete(&self, who: &Principal, model: &ModelName, id: RecordId, if_version: Option<u64>) -> Result<(), CommandError>;
+    async fn delete(
+        &self,
+        who: &Principal,
+        model: &ModelName,
+        id: RecordId,
+        if_version: Option<u64>,
+    ) -> Result<(), CommandError>;
 
     /// Overturns or confirms a conflict: the chosen value becomes the field's value by an ordinary edit of `who`.
     async fn resolve(&self, who: &Principal, conflict: i64, choice: Choice) -> Result<(), CommandError>;
 
     /// Starts, pauses or resets work of a sync.
-    async fn steer(&self, tenant: &TenantId, sync: &str, connection: Option<&ConnectionId>, verb: Steering) -> Result<(), CommandError>;
+    async fn steer(
+        &self,
+        tenant: &TenantId,
+        sync: &str,
+        connection: Option<&ConnectionId>,
+        verb: Steering,
+    ) -> Result<(), CommandError>;
 
     /// Tries a parked delivery again.
-    async fn replay_delivery(&self, tenant: &TenantId, record: RecordId, connection: &ConnectionId) -> Result<(), CommandError>;
+    async fn replay_delivery(
+        &self,
+        tenant: &TenantId,
+        record: RecordId,
+        connection: &ConnectionId,
+    ) -> Result<(), CommandError>;
 
     /// Processes a quarantined row again.
     async fn replay_quarantined(&self, tenant: &TenantId, id: i64) -> Result<(), CommandError>;

@@ -1,3 +1,218 @@
-//! The engine: what changes records.
+//! The engine: what changes records. It reads providers, takes in what they show, and writes what they lack.
+//!
+//! # Layout, in the order of the data path
+//!
+//! * [`reader`]: backfill, changes and deletes of one side. [`looker`]: hints and doubts, read by id.
+//! * [`intake`]: the one way into the store, a transaction around `reconcile`.
+//! * [`writer`]: deliveries of one side.
+//! * [`session`]: a connection's credentials, budgets and retries. [`side`]: what the tasks of a side share.
+//! * [`commands`], [`desk`]: what HTTP handlers ask, and the answers.
+//! * [`clock`], [`tally`]: time and counts.
 
+pub mod clock;
 pub mod commands;
+mod desk;
+pub mod intake;
+mod looker;
+mod reader;
+pub mod session;
+pub mod side;
+pub mod tally;
+mod writer;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use syncline_connectors::{connector::Credentials, http::HttpClient};
+use syncline_core::ids::{ConnectionId, ObjectName};
+use tokio::{sync::Notify, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config::{Config, InitialCredentials},
+    live::FeedHub,
+    secrets::SecretsKey,
+    store::{Store, syncs::Phase},
+};
+use clock::Clock;
+use intake::Intake;
+use session::{Session, SessionError};
+use side::{RunningSide, RunningSync, SideParts};
+use tally::{Counts, Tally};
+
+/// The running engine.
+pub struct Engine {
+    store: Arc<dyn Store>,
+    clock: Arc<Clock>,
+    intake: Arc<Intake>,
+    tally: Arc<Tally>,
+    syncs: Vec<Arc<RunningSync>>,
+    sides: Vec<Arc<RunningSide>>,
+    public_url: String,
+    stop: CancellationToken,
+    tasks: tokio::sync::Mutex<JoinSet<()>>,
+}
+
+/// Why the engine could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A connection's session could not be opened.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] crate::store::StoreError),
+    /// An integration's settings are wrong.
+    #[error(transparent)]
+    Build(#[from] syncline_connectors::registry::BuildError),
+}
+
+/// What an engine is made of.
+pub struct EngineParts<'a> {
+    /// What to sync.
+    pub config: &'a Config,
+    /// Where everything is kept.
+    pub store: Arc<dyn Store>,
+    /// Where credentials and clock offsets are kept: the same store, but for a rehearsal on a temporary one.
+    pub vault: Arc<dyn Store>,
+    /// Where commits are announced.
+    pub feed: Arc<FeedHub>,
+    /// How providers are called.
+    pub http: Arc<dyn HttpClient>,
+    /// What stored credentials are sealed with.
+    pub key: Arc<SecretsKey>,
+    /// The address at which providers reach this service, without a slash at its end.
+    pub public_url: String,
+}
+
+impl Engine {
+    /// Opens every session and starts every side's tasks.
+    ///
+    /// # Errors
+    /// A session cannot be opened; nothing runs then.
+    pub async fn start(parts: EngineParts<'_>) -> Result<Arc<Self>, StartError> {
+        let EngineParts { config, store, vault, feed, http, key, public_url } = parts;
+        let stop = CancellationToken::new();
+        let clock = Arc::new(Clock::new(store.clone()));
+        let tally = Arc::new(Tally::default());
+        let intake = Arc::new(Intake::new(store.clone(), clock.clone(), feed, tally.clone()));
+        let sessions = open_sessions(config, &vault, &http, &key, &stop).await?;
+        let (mut syncs, mut sides) = (Vec::new(), Vec::new());
+        for (name, sync) in &config.syncs {
+            let running = Arc::new(RunningSync {
+                name: name.clone(),
+                plan: sync.plan.clone(),
+                approval: sync.approval,
+                stirred: Notify::new(),
+            });
+            syncs.push(running.clone());
+            let mut peers = Vec::new();
+            for (connection, schedule) in &sync.schedules {
+                let Some(session) = sessions.get(connection).cloned() else { continue };
+                let stored = store.tenant(&sync.plan.tenant).sync_state(name, connection).await?;
+                let side = Arc::new(RunningSide::new(SideParts {
+                    sync: running.clone(),
+                    session,
+                    schedule: *schedule,
+                    intake: intake.clone(),
+                    clock: clock.clone(),
+                    tally: tally.clone(),
+                    store: store.clone(),
+                    paused: stored.is_some_and(|state| state.phase == Phase::Paused),
+                    stop: stop.clone(),
+                }));
+                peers.push(side);
+            }
+            let weak: Vec<_> = peers.iter().map(Arc::downgrade).collect();
+            for side in &peers {
+                // Set exactly once, here.
+                let _ = side.peers.set(weak.clone());
+            }
+            sides.extend(peers);
+        }
+        let mapped = mapped_objects(config);
+        let mut tasks = JoinSet::new();
+        for side in &sides {
+            let _ = side.mapped_objects.set(mapped.get(&side.connection).cloned().unwrap_or_default());
+            tasks.spawn(reader::run(side.clone()));
+            tasks.spawn(looker::run(side.clone()));
+            tasks.spawn(writer::run(side.clone()));
+        }
+        let tasks = tokio::sync::Mutex::new(tasks);
+        Ok(Arc::new(Self { store, clock, intake, tally, syncs, sides, public_url, stop, tasks }))
+    }
+
+    /// What the engine did since it started.
+    pub fn counts(&self) -> Counts {
+        self.tally.counts()
+    }
+
+    /// Every side of every sync.
+    pub fn sides(&self) -> &[Arc<RunningSide>] {
+        &self.sides
+    }
+
+    /// Ends every task after its present step and waits for them.
+    pub async fn stop(&self) {
+        self.stop.cancel();
+        let mut tasks = self.tasks.lock().await;
+        while let Some(ended) = tasks.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "a task of the engine ended badly");
+            }
+        }
+    }
+}
+
+/// Opens a session with every connection.
+pub(crate) async fn open_sessions(
+    config: &Config,
+    store: &Arc<dyn Store>,
+    http: &Arc<dyn HttpClient>,
+    key: &Arc<SecretsKey>,
+    stop: &CancellationToken,
+) -> Result<BTreeMap<ConnectionId, Arc<Session>>, StartError> {
+    let mut sessions = BTreeMap::new();
+    for (id, connection) in &config.connections {
+        let Some(integration) = config.integration_of(id) else { continue };
+        let session = Session::open(
+            connection.tenant.clone(),
+            id.clone(),
+            integration.connector(http.clone())?,
+            first_credentials(&connection.credentials),
+            store.clone(),
+            key.clone(),
+            stop.clone(),
+        )
+        .await?;
+        sessions.insert(id.clone(), Arc::new(session));
+    }
+    Ok(sessions)
+}
+
+fn first_credentials(initial: &InitialCredentials) -> Credentials {
+    Credentials {
+        access_token: initial.access_token.as_ref().map(|token| token.expose().to_owned()).unwrap_or_default(),
+        refresh_token: initial.refresh_token.as_ref().map(|token| token.expose().to_owned()),
+        expires_at: None,
+        base_url: initial.base_url.as_ref().map(|url| url.as_str().trim_end_matches('/').to_owned()),
+    }
+}
+
+fn mapped_objects(config: &Config) -> BTreeMap<ConnectionId, BTreeSet<ObjectName>> {
+    let mut mapped: BTreeMap<ConnectionId, BTreeSet<ObjectName>> = BTreeMap::new();
+    for sync in config.syncs.values() {
+        for (connection, side) in &sync.plan.sides {
+            mapped.entry(connection.clone()).or_default().insert(side.object.clone());
+        }
+    }
+    mapped
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("syncs", &self.syncs).finish_non_exhaustive()
+    }
+}

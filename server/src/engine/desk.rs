@@ -1,0 +1,319 @@
+//! The desk: the engine's answers to what HTTP handlers ask of it.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use syncline_connectors::connector::WebhookDelivery;
+use syncline_core::{
+    ids::{ConnectionId, FieldName, ModelName, RecordId, TenantId},
+    model::Model,
+    reconcile::{ClientEdit, Input},
+    record::RecordState,
+    remote::RemoteObject,
+    replica::Source,
+    value::{Fields, Value},
+};
+
+use super::{
+    Engine,
+    clock::Clock,
+    commands::{Choice, CommandError, Commands, Edit, FieldFault, IncomingWebhook, JsonFields, Principal, Steering},
+    intake::{Arrival, Batch, IntakeError},
+    side::{RunningSide, RunningSync},
+};
+use crate::store::{
+    CommitError, StoreError,
+    conflicts::{Closed, Closing, ConflictId},
+    quarantine::QuarantineId,
+    syncs::Phase,
+};
+
+#[async_trait]
+impl Commands for Engine {
+    async fn create(
+        &self,
+        who: &Principal,
+        model: &ModelName,
+        fields: JsonFields,
+        nonce: &str,
+    ) -> Result<RecordId, CommandError> {
+        let sync = self.sync_of(&who.tenant, model)?;
+        let fields = canonical(&sync.plan.model, fields)?;
+        let missing: Vec<FieldFault> = sync
+            .plan
+            .model
+            .fields
+            .iter()
+            .filter(|(name, field)| field.required && fields.get(*name).is_none_or(Value::is_blank))
+            .map(|(name, _)| FieldFault { field: name.to_string(), message: "is required: give it a value".into() })
+            .collect();
+        if !missing.is_empty() {
+            return Err(CommandError::Invalid(missing));
+        }
+        let record = RecordId::created(&who.tenant, model, &format!("{}/{nonce}", who.name));
+        let arrival = Arrival::Created { record, principal: who.name.clone(), fields };
+        self.take(&sync, Batch::of(vec![arrival])).await?;
+        Ok(record)
+    }
+
+    async fn edit(&self, who: &Principal, model: &ModelName, id: RecordId, edit: Edit) -> Result<(), CommandError> {
+        let sync = self.sync_of(&who.tenant, model)?;
+        let fields = canonical(&sync.plan.model, edit.fields)?;
+        let state = self.record(&who.tenant, model, id, edit.if_version).await?;
+        if state.deleted.is_some() && !edit.restore {
+            return Err(CommandError::Conflict(format!("record {id} is deleted: undelete it before editing it")));
+        }
+        let delete = edit.restore.then_some(false);
+        let edit = ClientEdit { principal: who.name.clone(), fields, delete, settles: false };
+        self.apply(&sync, id, Input::Edited(edit)).await
+    }
+
+    async fn delete(
+        &self,
+        who: &Principal,
+        model: &ModelName,
+        id: RecordId,
+        if_version: Option<u64>,
+    ) -> Result<(), CommandError> {
+        let sync = self.sync_of(&who.tenant, model)?;
+        self.record(&who.tenant, model, id, if_version).await?;
+        let edit =
+            ClientEdit { principal: who.name.clone(), fields: Fields::new(), delete: Some(true), settles: false };
+        self.apply(&sync, id, Input::Edited(edit)).await
+    }
+
+    async fn resolve(&self, who: &Principal, conflict: i64, choice: Choice) -> Result<(), CommandError> {
+        let id = ConflictId(conflict);
+        let row = self.store.tenant(&who.tenant).get_conflict(id).await.map_err(unavailable)?;
+        let row = row.ok_or_else(|| CommandError::NotFound(format!("there is no conflict {conflict}")))?;
+        if let Some(closed) = &row.closed {
+            return Err(CommandError::Conflict(format!("conflict {conflict} was settled by {} already", closed.by)));
+        }
+        let sync = self.sync_of(&who.tenant, &row.model)?;
+        let name = row.conflict.field.clone();
+        let (value, word) = match choice {
+            Choice::Winner => (None, "winner".to_owned()),
+            Choice::Loser => (Some(row.conflict.loser.value.clone()), "loser".to_owned()),
+            Choice::Value(json) => {
+                let fields = canonical(&sync.plan.model, JsonFields::from([(name.to_string(), json)]))?;
+                (fields.get(&name).cloned(), "value".to_owned())
+            }
+        };
+        let fields = value.map(|value| Fields::from([(name.clone(), value)])).unwrap_or_default();
+        let fields = if fields.is_empty() { self.standing(&who.tenant, row.record, &name).await? } else { fields };
+        // A value that lost to a delete comes back with its record.
+        let delete = (word != "winner" && row.conflict.reason == "deleted").then_some(false);
+        let edit = ClientEdit { principal: who.name.clone(), fields, delete, settles: true };
+        let arrival = Arrival::Known { record: row.record, input: Box::new(Input::Edited(edit)) };
+        let closed = Closed { at: Clock::wall(), by: who.name.clone(), choice: word };
+        let batch =
+            Batch { arrivals: vec![arrival], conflicts_closed: vec![Closing { id, closed }], ..Batch::default() };
+        self.take(&sync, batch).await
+    }
+
+    async fn steer(
+        &self,
+        tenant: &TenantId,
+        sync: &str,
+        connection: Option<&ConnectionId>,
+        verb: Steering,
+    ) -> Result<(), CommandError> {
+        let sides: Vec<&Arc<RunningSide>> = self
+            .sides
+            .iter()
+            .filter(|side| side.sync.name == sync && side.sync.plan.tenant == *tenant)
+            .filter(|side| connection.is_none_or(|connection| side.connection == *connection))
+            .collect();
+        if sides.is_empty() {
+            return Err(CommandError::NotFound(format!("there is no sync `{sync}` with such a side")));
+        }
+        for side in sides {
+            steer_side(side, verb).await.map_err(unavailable)?;
+        }
+        Ok(())
+    }
+
+    async fn replay_delivery(
+        &self,
+        tenant: &TenantId,
+        record: RecordId,
+        connection: &ConnectionId,
+    ) -> Result<(), CommandError> {
+        let state = self.load(tenant, record).await?;
+        let sync = self.sync_of(tenant, &state.model)?;
+        if !state.replicas.contains_key(connection) {
+            return Err(CommandError::NotFound(format!("record {record} has no replica in connection `{connection}`")));
+        }
+        self.apply(&sync, record, Input::Replay { connection: connection.clone() }).await
+    }
+
+    async fn replay_quarantined(&self, tenant: &TenantId, id: i64) -> Result<(), CommandError> {
+        let row = self.store.tenant(tenant).get_quarantined(QuarantineId(id)).await.map_err(unavailable)?;
+        let row = row.ok_or_else(|| CommandError::NotFound(format!("there is no quarantined row {id}")))?.row;
+        let side = self
+            .sides
+            .iter()
+            .find(|side| {
+                side.sync.name == row.sync && side.connection == row.connection && side.sync.plan.tenant == *tenant
+            })
+            .ok_or_else(|| {
+                CommandError::Conflict(format!("sync `{}` no longer reads `{}`", row.sync, row.connection))
+            })?;
+        let released = vec![QuarantineId(id)];
+        if let Some(external) = row.external_id {
+            // The object may have been mended at the provider: read it as it is now.
+            side.look(&[external], Vec::new()).await.map_err(|error| CommandError::Unavailable(error.to_string()))?;
+            side.take(Batch { released, ..Batch::default() }).await.map_err(refused)?;
+            return Ok(());
+        }
+        let object: RemoteObject = serde_json::from_value(row.raw).map_err(|error| {
+            CommandError::Conflict(format!(
+                "the row still cannot be read ({error}); mend it at the provider, it is then read again by itself"
+            ))
+        })?;
+        let begun = self.clock.tick().await.map_err(unavailable)?;
+        let (arrivals, quarantine) = side.arrivals(vec![object], Source::List, begun);
+        side.take(Batch { arrivals, quarantine, released, ..Batch::default() }).await.map_err(refused)?;
+        Ok(())
+    }
+
+    async fn webhook(&self, connection: &ConnectionId, request: IncomingWebhook) -> Result<usize, CommandError> {
+        let unknown = || CommandError::NotFound(format!("connection `{connection}` receives no webhooks"));
+        let side = self.sides.iter().find(|side| side.connection == *connection).ok_or_else(unknown)?;
+        let receiver = side.session.connector.webhooks().ok_or_else(unknown)?;
+        let url = format!("{}{}", self.public_url, request.path_and_query);
+        let delivery = WebhookDelivery {
+            method: &request.method,
+            url: &url,
+            headers: &request.headers,
+            body: &request.body,
+            now: Clock::wall(),
+        };
+        let hints = receiver.receive(&delivery)?;
+        let stored = side.tenant().put_hints(connection, &hints, Clock::wall()).await.map_err(unavailable)?;
+        self.sides.iter().filter(|side| side.connection == *connection).for_each(|side| side.hinted());
+        Ok(stored)
+    }
+}
+
+impl Engine {
+    fn sync_of(&self, tenant: &TenantId, model: &ModelName) -> Result<Arc<RunningSync>, CommandError> {
+        self.syncs
+            .iter()
+            .find(|sync| sync.plan.tenant == *tenant && sync.plan.model.name == *model)
+            .cloned()
+            .ok_or_else(|| CommandError::NotFound(format!("there is no model `{model}` in this tenant")))
+    }
+
+    async fn load(&self, tenant: &TenantId, id: RecordId) -> Result<RecordState, CommandError> {
+        let mut states = self.store.tenant(tenant).load(&[id]).await.map_err(unavailable)?;
+        states.pop().ok_or_else(|| CommandError::NotFound(format!("there is no record {id}")))
+    }
+
+    async fn record(
+        &self,
+        tenant: &TenantId,
+        model: &ModelName,
+        id: RecordId,
+        if_version: Option<u64>,
+    ) -> Result<RecordState, CommandError> {
+        let state = self.load(tenant, id).await?;
+        if state.model != *model {
+            return Err(CommandError::NotFound(format!("there is no {model} {id}")));
+        }
+        match if_version {
+            Some(expected) if expected != state.version => {
+                Err(CommandError::VersionMismatch { expected, current: state.version })
+            }
+            _ => Ok(state),
+        }
+    }
+
+    /// The field as it stands, so that an edit can confirm it.
+    async fn standing(&self, tenant: &TenantId, record: RecordId, name: &FieldName) -> Result<Fields, CommandError> {
+        let value = self.load(tenant, record).await?.fields.get(name).cloned();
+        Ok(value.map(|value| Fields::from([(name.clone(), value)])).unwrap_or_default())
+    }
+
+    async fn apply(&self, sync: &RunningSync, record: RecordId, input: Input) -> Result<(), CommandError> {
+        self.take(sync, Batch::of(vec![Arrival::Known { record, input: Box::new(input) }])).await
+    }
+
+    async fn take(&self, sync: &RunningSync, batch: Batch) -> Result<(), CommandError> {
+        let taken = self.intake.take(&sync.name, &sync.plan, batch).await.map_err(refused)?;
+        if let Some(side) = self.sides.iter().find(|side| side.sync.name == sync.name) {
+            side.follow(&taken.follow_ups);
+            side.stir();
+        }
+        Ok(())
+    }
+}
+
+async fn steer_side(side: &RunningSide, verb: Steering) -> Result<(), StoreError> {
+    match verb {
+        Steering::Pause => {
+            side.paused.send_replace(true);
+            side.update(|state| state.phase = Phase::Paused).await?;
+        }
+        Steering::Resume => {
+            side.update(|state| {
+                state.phase = if state.last_success_at.is_some() { Phase::Live } else { Phase::Backfilling };
+            })
+            .await?;
+            side.paused.send_replace(false);
+        }
+        Steering::Trigger => {}
+        Steering::Reset => {
+            side.tenant().forget_checkpoints(&side.sync.name, &side.connection).await?;
+            side.reset.store(true, std::sync::atomic::Ordering::SeqCst);
+        }
+        Steering::Approve => {
+            side.update(|state| {
+                state.approved = true;
+                if state.phase == Phase::WaitingApproval {
+                    state.phase = Phase::Live;
+                }
+            })
+            .await?;
+        }
+    }
+    side.read_now.notify_one();
+    side.stir();
+    Ok(())
+}
+
+/// Plain JSON as canonical values; every field at fault is named.
+fn canonical(model: &Model, fields: JsonFields) -> Result<Fields, CommandError> {
+    let (mut values, mut faults) = (Fields::new(), Vec::new());
+    for (field, json) in fields {
+        let fault = |message: String| FieldFault { field: field.clone(), message };
+        let name = FieldName::new(&field);
+        match model.field(&name) {
+            None => faults.push(fault(format!("the model `{}` has no such field", model.name))),
+            Some(declared) if declared.computed => {
+                faults.push(fault("is computed by the service: leave it out".into()))
+            }
+            Some(declared) => match declared.parse_json(&json) {
+                Ok(value) if declared.required && value.is_blank() => {
+                    faults.push(fault("is required: give it a value".into()))
+                }
+                Ok(value) => drop(values.insert(name, value)),
+                Err(message) => faults.push(fault(message)),
+            },
+        }
+    }
+    if faults.is_empty() { Ok(values) } else { Err(CommandError::Invalid(faults)) }
+}
+
+fn unavailable(error: StoreError) -> CommandError {
+    CommandError::Unavailable(error.to_string())
+}
+
+fn refused(error: IntakeError) -> CommandError {
+    match error {
+        IntakeError::Commit(CommitError::Stale(_)) => {
+            CommandError::Conflict("the record is being changed by others all the time: try again".into())
+        }
+        error => CommandError::Unavailable(error.to_string()),
+    }
+}

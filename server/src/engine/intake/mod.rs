@@ -1,0 +1,212 @@
+//! Intake: the one way into the store. A batch of arrivals is one transaction around `reconcile`: persist, then publish,
+//! then acknowledge.
+//!
+//! # Layout
+//!
+//! * [`working`]: the records of a batch in memory, and what is to be committed of each.
+//! * [`route`]: which record an arrival belongs to.
+
+mod route;
+mod working;
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use syncline_core::{
+    ids::{ConnectionId, RecordId, TenantId},
+    plan::SyncPlan,
+    reconcile::{FollowUp, Input, ReconcileError},
+    remote::RemoteObject,
+    replica::{Intent, Observation},
+    value::Fields,
+};
+use tokio::sync::Mutex;
+
+use super::{
+    clock::Clock,
+    tally::{Noted, Tally},
+};
+use crate::{
+    live::FeedHub,
+    store::{
+        CommitError, Store, StoreError,
+        conflicts::Closing,
+        inbox::HintId,
+        quarantine::{QuarantineId, Quarantined},
+        syncs::CheckpointPut,
+    },
+};
+use working::Working;
+
+/// How often a batch is tried again when another process committed one of its records meanwhile.
+const STALE_RETRIES_MAX: usize = 8;
+
+/// Takes arrivals in. One per process; it allows one batch per tenant at a time, which is all that one database writer
+/// can commit anyway, and spares the loads that a lost race would cost.
+pub struct Intake {
+    store: Arc<dyn Store>,
+    clock: Arc<Clock>,
+    feed: Arc<FeedHub>,
+    tally: Arc<Tally>,
+    gates: std::sync::Mutex<HashMap<TenantId, Arc<Mutex<()>>>>,
+}
+
+/// One thing that arrived.
+#[derive(Clone, Debug)]
+pub enum Arrival {
+    /// A reading of an object, whose record is yet to be found.
+    Observed {
+        /// From which connection.
+        connection: ConnectionId,
+        /// The reading through the mapping.
+        observation: Observation,
+        /// The object as it came, for quarantine.
+        raw: Arc<RemoteObject>,
+    },
+    /// An input for a known record.
+    Known {
+        /// The record.
+        record: RecordId,
+        /// The input.
+        input: Box<Input>,
+    },
+    /// A client of the API creates a record.
+    Created {
+        /// The record's id.
+        record: RecordId,
+        /// Who creates it.
+        principal: String,
+        /// Its canonical fields.
+        fields: Fields,
+    },
+}
+
+/// Arrivals and everything that is to become durable with them.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// The arrivals, in order.
+    pub arrivals: Vec<Arrival>,
+    /// The read position that they bring with them.
+    pub checkpoints: Vec<CheckpointPut>,
+    /// Rows that could not be read.
+    pub quarantine: Vec<Quarantined>,
+    /// Quarantined rows that are among the arrivals.
+    pub released: Vec<QuarantineId>,
+    /// Hints that have been followed.
+    pub hints_done: Vec<HintId>,
+    /// Conflicts that the arrivals settle.
+    pub conflicts_closed: Vec<Closing>,
+}
+
+impl Batch {
+    /// A batch of arrivals and nothing else.
+    pub fn of(arrivals: Vec<Arrival>) -> Self {
+        Self { arrivals, ..Self::default() }
+    }
+}
+
+/// What became of a batch.
+#[derive(Debug, Default)]
+pub struct Taken {
+    /// For each arrival, in order, the record it went to; `None` where it was put into quarantine or dropped.
+    pub records: Vec<Option<RecordId>>,
+    /// The intents that were opened, to be sent.
+    pub intents: Vec<(RecordId, Intent)>,
+    /// What to read next.
+    pub follow_ups: BTreeSet<FollowUp>,
+    /// Arrivals that were put into quarantine, with the reason.
+    pub quarantined: Vec<(usize, String)>,
+}
+
+/// Why a batch was not taken in. Nothing of it was.
+#[derive(Debug, thiserror::Error)]
+pub enum IntakeError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The commit failed.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+    /// An input for a known record failed.
+    #[error(transparent)]
+    Reconcile(#[from] ReconcileError),
+}
+
+impl Intake {
+    /// An intake that commits to `store` and announces to `feed`.
+    pub fn new(store: Arc<dyn Store>, clock: Arc<Clock>, feed: Arc<FeedHub>, tally: Arc<Tally>) -> Self {
+        Self { store, clock, feed, tally, gates: std::sync::Mutex::default() }
+    }
+
+    /// Takes a batch in: all of it, durably, or nothing. Arrivals that cannot be processed are put into quarantine, and
+    /// the others go on.
+    ///
+    /// # Errors
+    /// The store's, or those of an input for a known record; readings never fail a batch.
+    pub async fn take(&self, sync: &str, plan: &SyncPlan, batch: Batch) -> Result<Taken, IntakeError> {
+        let gate = self.gate(&plan.tenant);
+        let _one_at_a_time = gate.lock().await;
+        let mut poisoned: HashMap<usize, String> = HashMap::new();
+        let mut attempts = 0;
+        loop {
+            let tenant = self.store.tenant(&plan.tenant);
+            let mut working = Working::load(plan, tenant.as_ref(), &batch.arrivals).await?;
+            match working.run(sync, &batch.arrivals, &poisoned, &self.clock).await? {
+                working::Run::Poisoned { arrival, reason } => {
+                    poisoned.insert(arrival, reason);
+                    continue;
+                }
+                working::Run::Done => {}
+            }
+            let (commit, mut taken) = working.into_commit(&batch);
+            match self.commit(plan, commit).await {
+                Err(CommitError::Stale(_)) if attempts < STALE_RETRIES_MAX => attempts += 1,
+                Err(CommitError::Taken { object, id, holder, connection }) if attempts < STALE_RETRIES_MAX => {
+                    attempts += 1;
+                    let offender = batch.arrivals.iter().position(|arrival| arrival.shows(&connection, &id));
+                    if let Some(offender) = offender {
+                        poisoned.insert(
+                            offender,
+                            format!("{object} {id} belongs to record {holder}: link or merge the two records by hand"),
+                        );
+                    }
+                }
+                Err(error) => return Err(error.into()),
+                Ok(noted) => {
+                    noted.iter().for_each(|noted| self.tally.note(noted));
+                    self.tally.quarantined(taken.quarantined.len() + batch.quarantine.len());
+                    taken.quarantined.sort();
+                    return Ok(taken);
+                }
+            }
+        }
+    }
+
+    async fn commit(&self, plan: &SyncPlan, commit: working::Commit) -> Result<Vec<Noted>, CommitError> {
+        let working::Commit { batch, noted } = commit;
+        let committed = self.store.tenant(&plan.tenant).commit(batch).await?;
+        if !committed.changes.is_empty() {
+            self.feed.published(&plan.tenant, committed.changes);
+        }
+        Ok(noted)
+    }
+
+    fn gate(&self, tenant: &TenantId) -> Arc<Mutex<()>> {
+        let mut gates = self.gates.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        gates.entry(tenant.clone()).or_default().clone()
+    }
+}
+
+impl Arrival {
+    fn shows(&self, in_connection: &ConnectionId, id: &syncline_core::ids::ExternalId) -> bool {
+        matches!(self, Self::Observed { connection, observation, .. } if connection == in_connection && observation.id == *id)
+    }
+}
+
+impl std::fmt::Debug for Intake {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Intake").finish_non_exhaustive()
+    }
+}

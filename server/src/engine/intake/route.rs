@@ -1,0 +1,134 @@
+//! Which record an arrival belongs to: by object id, by our key in the object, by match keys, or none yet.
+
+use std::collections::{BTreeSet, HashMap};
+
+use syncline_core::{
+    ids::{ConnectionId, ExternalId, ObjectName, RecordId},
+    matching::{self, Candidate, Claim, Evidence, Match, MatchKey, Seat},
+    plan::SyncPlan,
+    record::RecordState,
+    replica::Observation,
+};
+
+use super::Arrival;
+use crate::store::{StoreError, TenantStore};
+
+/// Objects and match keys of a batch with the records that they lead to, those that the batch itself makes included.
+#[derive(Debug, Default)]
+pub(super) struct Routes {
+    by_id: HashMap<(ConnectionId, ExternalId), RecordId>,
+    by_match: HashMap<MatchKey, BTreeSet<RecordId>>,
+}
+
+impl Routes {
+    /// Looks up everything that the arrivals name and returns the records to load.
+    pub(super) async fn look_up(
+        plan: &SyncPlan,
+        tenant: &dyn TenantStore,
+        arrivals: &[Arrival],
+    ) -> Result<(Self, BTreeSet<RecordId>), StoreError> {
+        let mut routes = Self::default();
+        let mut records = BTreeSet::new();
+        for (connection, ids) in ids_by_connection(arrivals) {
+            let Some(side) = plan.sides.get(&connection) else { continue };
+            for (id, record) in tenant.find_replicas(&connection, &side.object, &ids).await? {
+                routes.by_id.insert((connection.clone(), id), record);
+                records.insert(record);
+            }
+        }
+        let mut keys = BTreeSet::new();
+        for arrival in arrivals {
+            match arrival {
+                Arrival::Known { record, .. } => drop(records.insert(*record)),
+                Arrival::Created { record, .. } => drop(records.insert(*record)),
+                Arrival::Observed { connection, observation, .. } => {
+                    if routes.by_id.contains_key(&(connection.clone(), observation.id.clone())) {
+                        continue;
+                    }
+                    records.extend(observation.key);
+                    if let Some(side) = plan.sides.get(connection) {
+                        records.insert(RecordId::first_seen(&plan.tenant, connection, &side.object, &observation.id));
+                    }
+                    keys.extend(MatchKey::all(&plan.model, &observation.fields));
+                }
+            }
+        }
+        let keys: Vec<MatchKey> = keys.into_iter().collect();
+        if !keys.is_empty() {
+            for (key, found) in tenant.find_matches(&plan.model.name, &keys).await? {
+                records.extend(found.iter().copied());
+                routes.by_match.insert(key, found.into_iter().collect());
+            }
+        }
+        Ok((routes, records))
+    }
+
+    /// The record that knows this object.
+    pub(super) fn known(&self, connection: &ConnectionId, id: &ExternalId) -> Option<RecordId> {
+        self.by_id.get(&(connection.clone(), id.clone())).copied()
+    }
+
+    /// Notes that the object belongs to the record from now on.
+    pub(super) fn linked(&mut self, connection: &ConnectionId, id: &ExternalId, record: RecordId) {
+        self.by_id.insert((connection.clone(), id.clone()), record);
+    }
+
+    /// Notes a record that the batch has made.
+    pub(super) fn made(&mut self, plan: &SyncPlan, state: &RecordState) {
+        for key in MatchKey::all(&plan.model, &state.fields) {
+            self.by_match.entry(key).or_default().insert(state.id);
+        }
+    }
+
+    /// Decides which record a reading belongs to.
+    pub(super) fn decide<'a>(
+        &self,
+        plan: &SyncPlan,
+        connection: &ConnectionId,
+        observation: &Observation,
+        state_of: impl Fn(&RecordId) -> Option<&'a RecordState>,
+    ) -> Match {
+        let seat = |state: &RecordState| Seat::of(state.replicas.get(connection));
+        let keys = MatchKey::all(&plan.model, &observation.fields);
+        let candidates = keys
+            .iter()
+            .filter_map(|key| self.by_match.get(key))
+            .flatten()
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .filter_map(&state_of)
+            .filter(|state| state.deleted.is_none())
+            .map(|state| Candidate {
+                record: state.id,
+                keys: MatchKey::all(&plan.model, &state.fields),
+                seat: seat(state),
+            })
+            .collect();
+        let claim = observation.key.and_then(|record| state_of(&record));
+        matching::decide(&Evidence {
+            by_id: self.known(connection, &observation.id),
+            by_alias: observation.aliases.iter().filter_map(|alias| self.known(connection, alias)).collect(),
+            by_key: claim.map(|state| Claim { record: state.id, seat: seat(state) }),
+            keys,
+            candidates,
+        })
+    }
+}
+
+/// The ids that readings name, aliases included.
+fn ids_by_connection(arrivals: &[Arrival]) -> HashMap<ConnectionId, Vec<ExternalId>> {
+    let mut ids: HashMap<ConnectionId, Vec<ExternalId>> = HashMap::new();
+    for arrival in arrivals {
+        if let Arrival::Observed { connection, observation, .. } = arrival {
+            let entry = ids.entry(connection.clone()).or_default();
+            entry.push(observation.id.clone());
+            entry.extend(observation.aliases.iter().cloned());
+        }
+    }
+    ids
+}
+
+/// The name of an object for people.
+pub(super) fn object_name(object: &ObjectName, id: &ExternalId) -> String {
+    format!("{object} {id}")
+}

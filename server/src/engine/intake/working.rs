@@ -1,0 +1,354 @@
+//! The records of a batch in memory, and what is to be committed of each.
+
+use std::collections::{BTreeSet, HashMap};
+
+use syncline_core::{
+    ids::{ConnectionId, RecordId},
+    live::{Action, ChangedField},
+    matching::{Match, MatchKey},
+    plan::SyncPlan,
+    reconcile::{self, FollowUp, Input, Outcome, ReconcileError},
+    record::RecordState,
+    remote::RemoteObject,
+    replica::Observation,
+};
+
+use super::{Arrival, Batch, IntakeError, Taken, route};
+use crate::{
+    engine::{clock::Clock, tally::Noted},
+    store::{Announcement, CommitBatch, ExternalRef, RecordCommit, StoreError, TenantStore, quarantine::Quarantined},
+};
+
+/// The records of one batch.
+pub(super) struct Working<'a> {
+    plan: &'a SyncPlan,
+    routes: route::Routes,
+    /// Every record that was loaded or made.
+    works: HashMap<RecordId, Work>,
+    /// The records that changed, in the order of their first change.
+    order: Vec<RecordId>,
+    noted: Vec<Noted>,
+    taken: Taken,
+    quarantine: Vec<Quarantined>,
+}
+
+/// One record and what is to be committed of it.
+struct Work {
+    commit: RecordCommit,
+    /// The objects that the record was linked to when it was loaded.
+    linked_before: Vec<ExternalRef>,
+    changed: bool,
+}
+
+/// How a run over the arrivals ended.
+pub(super) enum Run {
+    /// Every arrival went somewhere.
+    Done,
+    /// One arrival cannot be processed: run again without it.
+    Poisoned {
+        /// Its place in the batch.
+        arrival: usize,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What a batch makes durable, and what is counted once it is.
+pub(super) struct Commit {
+    pub(super) batch: CommitBatch,
+    pub(super) noted: Vec<Noted>,
+}
+
+impl<'a> Working<'a> {
+    /// Loads every record that the arrivals may lead to.
+    pub(super) async fn load(
+        plan: &'a SyncPlan,
+        tenant: &dyn TenantStore,
+        arrivals: &[Arrival],
+    ) -> Result<Self, StoreError> {
+        let (routes, ids) = route::Routes::look_up(plan, tenant, arrivals).await?;
+        let ids: Vec<RecordId> = ids.into_iter().collect();
+        let loaded = if ids.is_empty() { Vec::new() } else { tenant.load(&ids).await? };
+        let works = loaded.into_iter().map(|state| (state.id, Work::loaded(state))).collect();
+        Ok(Self {
+            plan,
+            routes,
+            works,
+            order: Vec::new(),
+            noted: Vec::new(),
+            taken: Taken::default(),
+            quarantine: Vec::new(),
+        })
+    }
+
+    /// Runs every arrival through `reconcile`, but for those known to be poisoned.
+    pub(super) async fn run(
+        &mut self,
+        sync: &str,
+        arrivals: &[Arrival],
+        poisoned: &HashMap<usize, String>,
+        clock: &Clock,
+    ) -> Result<Run, IntakeError> {
+        for (index, arrival) in arrivals.iter().enumerate() {
+            if let Some(reason) = poisoned.get(&index) {
+                self.set_aside(sync, index, arrival, reason.clone());
+                self.taken.records.push(None);
+                continue;
+            }
+            let now = clock.now().await?;
+            let result = match arrival {
+                Arrival::Observed { connection, observation, .. } => {
+                    self.observed(sync, index, connection, observation, arrival, now)
+                }
+                Arrival::Known { record, input } => self.known(*record, (**input).clone(), now).map(|()| Some(*record)),
+                Arrival::Created { record, principal, fields } => {
+                    self.created_by_client(*record, principal, fields, now).map(|()| Some(*record))
+                }
+            };
+            match (result, arrival) {
+                (Ok(record), _) => self.taken.records.push(record),
+                (Err(error), Arrival::Observed { .. }) => {
+                    return Ok(Run::Poisoned { arrival: index, reason: error.to_string() });
+                }
+                (Err(error), _) => return Err(error.into()),
+            }
+        }
+        Ok(Run::Done)
+    }
+
+    fn observed(
+        &mut self,
+        sync: &str,
+        index: usize,
+        connection: &ConnectionId,
+        observation: &Observation,
+        arrival: &Arrival,
+        now: reconcile::Now,
+    ) -> Result<Option<RecordId>, ReconcileError> {
+        let works = &self.works;
+        let decided =
+            self.routes.decide(self.plan, connection, observation, |id| works.get(id).map(|work| &work.commit.state));
+        let record = match decided {
+            Match::Known(record) | Match::Link(record) => record,
+            Match::New if observation.deleted => return Ok(None),
+            Match::New => return self.create_from(connection, observation, now).map(Some),
+            Match::Creating(_) => {
+                let id = observation.id.clone();
+                self.taken.follow_ups.insert(FollowUp::Read { connection: connection.clone(), id });
+                return Ok(None);
+            }
+            Match::Ambiguous(records) => {
+                let list = records.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+                let name =
+                    self.plan.sides.get(connection).map(|side| route::object_name(&side.object, &observation.id));
+                let reason = format!(
+                    "{} could be any of these records: {list}; nothing was linked: make the match unique in one of the systems, then replay",
+                    name.unwrap_or_default()
+                );
+                self.set_aside(sync, index, arrival, reason);
+                return Ok(None);
+            }
+        };
+        self.merge_aliases(connection, observation, record, now)?;
+        self.routes.linked(connection, &observation.id, record);
+        let input = Input::Observed { connection: connection.clone(), observation: observation.clone() };
+        self.known(record, input, now)?;
+        Ok(Some(record))
+    }
+
+    /// Two linked objects became one at the provider: the other record's replica stands alone from now on.
+    fn merge_aliases(
+        &mut self,
+        connection: &ConnectionId,
+        observation: &Observation,
+        record: RecordId,
+        now: reconcile::Now,
+    ) -> Result<(), ReconcileError> {
+        for alias in &observation.aliases {
+            match self.routes.known(connection, alias) {
+                Some(other) if other != record => {
+                    let input = Input::Merged { connection: connection.clone(), into: observation.id.clone() };
+                    self.known(other, input, now)?;
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn known(&mut self, record: RecordId, input: Input, now: reconcile::Now) -> Result<(), ReconcileError> {
+        let Some(work) = self.works.get_mut(&record) else { return Ok(()) };
+        let reading = matches!(input, Input::Observed { .. });
+        let keys_before = MatchKey::all(&self.plan.model, &work.commit.state.fields);
+        let before = work.commit.state.fields.clone();
+        let outcome = reconcile::reconcile(self.plan, &mut work.commit.state, input, now)?;
+        let keys = MatchKey::all(&self.plan.model, &work.commit.state.fields);
+        if keys != keys_before || outcome.deleted.is_some() {
+            work.commit.match_keys = Some(keys);
+        }
+        self.absorb(record, reading, outcome, &before);
+        Ok(())
+    }
+
+    fn create_from(
+        &mut self,
+        connection: &ConnectionId,
+        observation: &Observation,
+        now: reconcile::Now,
+    ) -> Result<RecordId, ReconcileError> {
+        let side =
+            self.plan.sides.get(connection).ok_or_else(|| ReconcileError::UnknownConnection(connection.clone()))?;
+        let mut id = RecordId::first_seen(&self.plan.tenant, connection, &side.object, &observation.id);
+        if self.works.contains_key(&id) {
+            // The object was a record's before and was cut off from it; it begins a new one.
+            id = RecordId::created(&self.plan.tenant, &self.plan.model.name, &format!("{id}/{}", now.tick.0));
+        }
+        let (state, outcome) = reconcile::create_from(self.plan, id, connection, observation.clone(), now)?;
+        self.routes.linked(connection, &observation.id, id);
+        self.insert(state, true, outcome);
+        Ok(id)
+    }
+
+    fn created_by_client(
+        &mut self,
+        record: RecordId,
+        principal: &str,
+        fields: &syncline_core::value::Fields,
+        now: reconcile::Now,
+    ) -> Result<(), ReconcileError> {
+        if self.works.contains_key(&record) {
+            // The same call was acknowledged before.
+            return Ok(());
+        }
+        let (state, outcome) = reconcile::create_by_client(self.plan, record, principal, fields, now)?;
+        self.insert(state, false, outcome);
+        Ok(())
+    }
+
+    fn insert(&mut self, state: RecordState, reading: bool, outcome: Outcome) {
+        self.routes.made(self.plan, &state);
+        let record = state.id;
+        let mut commit = RecordCommit::new(state);
+        commit.match_keys = Some(MatchKey::all(&self.plan.model, &commit.state.fields));
+        self.works.insert(record, Work { commit, linked_before: Vec::new(), changed: false });
+        self.absorb(record, reading, outcome, &syncline_core::value::Fields::new());
+    }
+
+    /// Adds an outcome to what is to be committed of the record.
+    fn absorb(&mut self, record: RecordId, reading: bool, outcome: Outcome, before: &syncline_core::value::Fields) {
+        self.noted.push(Noted::of(reading, &outcome));
+        self.taken.follow_ups.extend(outcome.follow_ups.iter().cloned());
+        if let Some(intent) = &outcome.intent {
+            self.taken.intents.push((record, intent.clone()));
+        }
+        let Some(work) = self.works.get_mut(&record).filter(|_| !outcome.is_empty()) else { return };
+        if !std::mem::replace(&mut work.changed, true) {
+            self.order.push(record);
+        }
+        work.announce(&outcome, before);
+        work.commit.entries.extend(outcome.entries);
+        work.commit.conflicts.extend(outcome.conflicts);
+        work.commit.touched.extend(outcome.touched);
+    }
+
+    fn set_aside(&mut self, sync: &str, index: usize, arrival: &Arrival, reason: String) {
+        if let Arrival::Observed { connection, observation, raw } = arrival {
+            self.quarantine.push(quarantined(sync, self.plan, connection, observation, raw, reason.clone()));
+        }
+        self.taken.quarantined.push((index, reason));
+    }
+
+    /// What is to be committed, and what became of the batch.
+    pub(super) fn into_commit(mut self, batch: &Batch) -> (Commit, Taken) {
+        let mut records = Vec::with_capacity(self.order.len());
+        for id in self.order {
+            if let Some(work) = self.works.remove(&id) {
+                records.push(work.finish());
+            }
+        }
+        let mut quarantine = batch.quarantine.clone();
+        quarantine.extend(self.quarantine);
+        let commit = CommitBatch {
+            records,
+            checkpoints: batch.checkpoints.clone(),
+            quarantine,
+            released: batch.released.clone(),
+            hints_done: batch.hints_done.clone(),
+            conflicts_closed: batch.conflicts_closed.clone(),
+        };
+        (Commit { batch: commit, noted: self.noted }, self.taken)
+    }
+}
+
+impl Work {
+    fn loaded(state: RecordState) -> Self {
+        let linked_before = links(&state);
+        Self { commit: RecordCommit::new(state), linked_before, changed: false }
+    }
+
+    /// Tells subscribers once of everything that the batch did to the record.
+    fn announce(&mut self, outcome: &Outcome, before: &syncline_core::value::Fields) {
+        if !outcome.is_visible() {
+            return;
+        }
+        let action = match (outcome.created, outcome.deleted) {
+            (true, _) => Action::Created,
+            (_, Some(true)) => Action::Deleted,
+            (_, Some(false)) => Action::Restored,
+            _ => Action::Updated,
+        };
+        let announcement = self.commit.announcement.get_or_insert(Announcement { action, changed: Vec::new() });
+        if announcement.action == Action::Updated {
+            announcement.action = action;
+        } else if action == Action::Deleted || action == Action::Restored && announcement.action == Action::Deleted {
+            announcement.action = action;
+        }
+        for (field, origin) in &outcome.changed {
+            match announcement.changed.iter_mut().find(|changed| changed.field == *field) {
+                Some(changed) => changed.origin = origin.clone(),
+                None => announcement.changed.push(ChangedField {
+                    field: field.clone(),
+                    origin: origin.clone(),
+                    before: before.get(field).map_or(serde_json::Value::Null, |value| value.to_json()),
+                }),
+            }
+        }
+    }
+
+    fn finish(mut self) -> RecordCommit {
+        let after: BTreeSet<ExternalRef> = links(&self.commit.state).into_iter().collect();
+        self.commit.given_up = self.linked_before.into_iter().filter(|link| !after.contains(link)).collect();
+        self.commit
+    }
+}
+
+/// The objects that a record is or was linked to.
+fn links(state: &RecordState) -> Vec<ExternalRef> {
+    state
+        .replicas
+        .iter()
+        .filter_map(|(connection, replica)| {
+            let id = replica.link.external_id()?.clone();
+            Some(ExternalRef { connection: connection.clone(), object: replica.object.clone(), id })
+        })
+        .collect()
+}
+
+fn quarantined(
+    sync: &str,
+    plan: &SyncPlan,
+    connection: &ConnectionId,
+    observation: &Observation,
+    raw: &RemoteObject,
+    reason: String,
+) -> Quarantined {
+    Quarantined {
+        sync: sync.to_owned(),
+        connection: connection.clone(),
+        object: plan.sides.get(connection).map_or_else(|| "".into(), |side| side.object.clone()),
+        external_id: Some(observation.id.clone()),
+        reason,
+        raw: serde_json::to_value(raw).unwrap_or_default(),
+        at: Clock::wall(),
+    }
+}

@@ -1,0 +1,369 @@
+//! The reader of one side: the backfill once, then changes and deletes for ever. The machines in core decide what to read;
+//! this file fetches, takes in, and commits each checkpoint together with what it brought.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use syncline_core::{
+    budget::{Call, CallKind},
+    ids::ExternalId,
+    read::{
+        Backfill, BackfillState, DeletionStep, Deletions, Incremental, IncrementalState, Pace, ReadSpec, Recovery, Step,
+    },
+    remote::{Page, PageRequest, ProviderError},
+    replica::Source,
+};
+
+use super::{
+    clock::Clock,
+    intake::Batch,
+    side::{RunningSide, StepError},
+};
+use crate::{
+    config::Approval,
+    store::{
+        StoreError,
+        syncs::{CheckpointPut, Phase},
+    },
+};
+
+/// The most rows that one transaction takes in: large enough to share a commit's cost, small enough that an edit of the
+/// API never waits long.
+const ROWS_PER_COMMIT: usize = 500;
+/// Deletes are asked for once in so many polls: each asking costs a call whether or not anything was deleted.
+const POLLS_PER_DELETES: u32 = 2;
+/// How long to wait after a failed step, at first; it doubles up to the poll interval's tenfold or a minute.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(500);
+
+const BACKFILL: &str = "backfill";
+const CHANGES: &str = "changes";
+const DELETES: &str = "deletes";
+
+/// What the reader is doing.
+enum Mode {
+    Backfill(Backfill),
+    Follow { changes: Incremental, deletions: Deletions, archived: Option<Backfill> },
+}
+
+/// Runs until the service stops.
+pub async fn run(side: Arc<RunningSide>) {
+    let mut pause = PAUSE_AFTER_FAILURE;
+    let mut mode = None;
+    while side.unpaused().await {
+        if side.reset.swap(false, Ordering::SeqCst) {
+            mode = None;
+        }
+        match step(&side, &mut mode).await {
+            Ok(wait) => {
+                pause = PAUSE_AFTER_FAILURE;
+                tokio::select! {
+                    () = tokio::time::sleep(wait) => {}
+                    () = side.read_now.notified() => trigger(&side, &mut mode),
+                    () = side.stop.cancelled() => return,
+                }
+            }
+            Err(error) => {
+                side.note_failure(&error).await;
+                mode = None;
+                if !side.sleep(pause).await {
+                    return;
+                }
+                pause = pause.saturating_mul(2).min(Duration::from_secs(60));
+            }
+        }
+    }
+}
+
+fn trigger(side: &RunningSide, mode: &mut Option<Mode>) {
+    if let Some(Mode::Follow { changes, deletions, .. }) = mode {
+        let now = side.session.provider_now();
+        changes.trigger(now);
+        deletions.trigger(now);
+    }
+}
+
+/// One step; returns how long to wait before the next.
+async fn step(side: &RunningSide, mode: &mut Option<Mode>) -> Result<Duration, StepError> {
+    let current = match mode {
+        Some(current) => current,
+        None => mode.insert(load(side).await?),
+    };
+    match current {
+        Mode::Backfill(backfill) => {
+            if let Some(next) = step_backfill(side, backfill).await? {
+                *mode = Some(next);
+            }
+            Ok(Duration::ZERO)
+        }
+        Mode::Follow { changes, deletions, archived } => {
+            let after_changes = match step_changes(side, changes).await? {
+                Progress::Resync => {
+                    *mode = Some(Mode::Backfill(begin_backfill(side)));
+                    return Ok(Duration::ZERO);
+                }
+                Progress::Wait(wait) => wait,
+            };
+            let after_deletes = step_deletes(side, deletions, archived).await?;
+            Ok(after_changes.min(after_deletes))
+        }
+    }
+}
+
+enum Progress {
+    Wait(Duration),
+    Resync,
+}
+
+fn spec(side: &RunningSide, deleted: bool) -> ReadSpec {
+    let object = side.part().map_or_else(|| "".into(), |part| part.object.clone());
+    let facts = side.session.connector.reader().cursor(&object);
+    ReadSpec { object, fields: side.remote_fields(), facts, deleted }
+}
+
+fn pace(side: &RunningSide) -> Pace {
+    Pace { every_ms: u64::try_from(side.schedule.poll.as_millis()).unwrap_or(u64::MAX) }
+}
+
+fn begin_backfill(side: &RunningSide) -> Backfill {
+    Backfill::begin(spec(side, false), side.session.provider_now())
+}
+
+/// Goes on where the checkpoints say.
+async fn load(side: &RunningSide) -> Result<Mode, StepError> {
+    side.session.probe().await?;
+    if side.state().await?.started_at.is_none() {
+        side.update(|state| state.started_at = Some(Clock::wall())).await?;
+    }
+    let changes = read::<IncrementalState>(side, CHANGES)
+        .await?
+        .and_then(|state| Incremental::resume(spec(side, false), pace(side), state));
+    if let Some(changes) = changes {
+        let deletions =
+            read::<Deletions>(side, DELETES).await?.unwrap_or_else(|| Deletions::since(changes.checkpoint()));
+        mark_live(side).await?;
+        return Ok(Mode::Follow { changes, deletions, archived: None });
+    }
+    let backfill = read::<BackfillState>(side, BACKFILL)
+        .await?
+        .and_then(|state| Backfill::resume(spec(side, false), state))
+        .unwrap_or_else(|| begin_backfill(side));
+    side.update(|state| state.phase = Phase::Backfilling).await?;
+    Ok(Mode::Backfill(backfill))
+}
+
+async fn read<T: serde::de::DeserializeOwned>(side: &RunningSide, stream: &str) -> Result<Option<T>, StoreError> {
+    let text = side.tenant().checkpoint(&side.stream(stream)).await?;
+    // A checkpoint of an older version that cannot be read any more costs a new backfill, not an outage.
+    Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
+}
+
+fn checkpoint<T: serde::Serialize>(
+    side: &RunningSide,
+    stream: &str,
+    state: &T,
+    rows: usize,
+) -> Result<CheckpointPut, StepError> {
+    let state = serde_json::to_string(state).map_err(|error| StoreError::Value(error.to_string()))?;
+    Ok(CheckpointPut { stream: side.stream(stream), state, rows: rows as u64 })
+}
+
+/// The side has read everything once; whether it may write as well is for a person where the sync says so.
+async fn mark_live(side: &RunningSide) -> Result<(), StoreError> {
+    let waits = side.sync.approval == Approval::Manual;
+    side.update(|state| {
+        let waits = waits && !state.approved;
+        state.phase = if waits { Phase::WaitingApproval } else { Phase::Live };
+        state.last_error = None;
+        state.last_success_at = Some(Clock::wall());
+    })
+    .await?;
+    side.stir();
+    Ok(())
+}
+
+async fn step_backfill(side: &RunningSide, backfill: &mut Backfill) -> Result<Option<Mode>, StepError> {
+    match backfill.next() {
+        Step::Fetch(request) => {
+            match fetch(side, &request, Call::background(CallKind::Read)).await {
+                Err(error) => match backfill.failed(&error) {
+                    Recovery::Resumed => {}
+                    Recovery::Resync => *backfill = begin_backfill(side),
+                    Recovery::Caller => return Err(error.into()),
+                },
+                Ok((page, begun)) => {
+                    backfill.page(&page)?;
+                    let rows = page.objects.len();
+                    let put = checkpoint(side, BACKFILL, backfill.state(), rows)?;
+                    take_page(side, page, begun, vec![put]).await?;
+                }
+            }
+            Ok(None)
+        }
+        Step::Wait { .. } | Step::Done => {
+            let changes = backfill.incremental(pace(side));
+            let deletions = Deletions::since(backfill.begun());
+            let checkpoints =
+                vec![checkpoint(side, CHANGES, changes.state(), 0)?, checkpoint(side, DELETES, &deletions, 0)?];
+            side.take(Batch { checkpoints, ..Batch::default() }).await?;
+            mark_live(side).await?;
+            Ok(Some(Mode::Follow { changes, deletions, archived: None }))
+        }
+    }
+}
+
+async fn step_changes(side: &RunningSide, changes: &mut Incremental) -> Result<Progress, StepError> {
+    loop {
+        let request = match changes.next(side.session.provider_now()) {
+            Step::Fetch(request) => request,
+            Step::Wait { after_ms } => return Ok(Progress::Wait(Duration::from_millis(after_ms))),
+            Step::Done => return Ok(Progress::Wait(side.schedule.poll)),
+        };
+        match fetch(side, &request, Call::live(CallKind::Search)).await {
+            Err(error) => match changes.failed(&error) {
+                Recovery::Resumed => {}
+                Recovery::Resync => return Ok(Progress::Resync),
+                Recovery::Caller => return Err(error.into()),
+            },
+            Ok((page, begun)) => {
+                let ended = changes.page(&page)?;
+                let put = checkpoint(side, CHANGES, changes.state(), 0)?;
+                take_page(side, page, begun, vec![put]).await?;
+                if ended {
+                    note_success(side).await?;
+                }
+            }
+        }
+    }
+}
+
+async fn note_success(side: &RunningSide) -> Result<(), StoreError> {
+    let state = side.state().await?;
+    if matches!(state.phase, Phase::Degraded | Phase::ReauthNeeded) {
+        return mark_live(side).await;
+    }
+    side.update(|state| {
+        state.last_success_at = Some(Clock::wall());
+        state.last_error = None;
+    })
+    .await?;
+    Ok(())
+}
+
+async fn fetch(
+    side: &RunningSide,
+    request: &PageRequest,
+    call: Call,
+) -> Result<(Page, syncline_core::time::Tick), ProviderError> {
+    let begun = side
+        .clock
+        .tick()
+        .await
+        .map_err(|error| ProviderError { remedy: syncline_core::remote::Remedy::Retry, message: error.to_string() })?;
+    let reader = side.session.connector.reader();
+    let page = side.session.call(call, |credentials| async move { reader.page(&credentials, request).await }).await?;
+    Ok((page, begun))
+}
+
+/// Takes a page in, in several transactions where it is large; the checkpoint comes with the last.
+async fn take_page(
+    side: &RunningSide,
+    page: Page,
+    begun: syncline_core::time::Tick,
+    checkpoints: Vec<CheckpointPut>,
+) -> Result<(), StepError> {
+    let (mut arrivals, mut quarantine) = side.arrivals(page.objects, Source::List, begun);
+    quarantine.extend(side.malformed(page.malformed));
+    while arrivals.len() > ROWS_PER_COMMIT {
+        let rest = arrivals.split_off(ROWS_PER_COMMIT);
+        side.take(Batch::of(std::mem::replace(&mut arrivals, rest))).await?;
+    }
+    side.take(Batch { arrivals, quarantine, checkpoints, ..Batch::default() }).await?;
+    Ok(())
+}
+
+/// Asks for deletes: by the provider's feed of them, or by its list of archived objects. A deleted id is only a hint; the
+/// object is read by id before anything is concluded.
+async fn step_deletes(
+    side: &RunningSide,
+    deletions: &mut Deletions,
+    archived: &mut Option<Backfill>,
+) -> Result<Duration, StepError> {
+    if let Some(listing) = archived {
+        if step_archived(side, listing).await? {
+            *archived = None;
+        }
+        return Ok(Duration::ZERO);
+    }
+    let now = side.session.provider_now();
+    let window = match deletions.next(now) {
+        DeletionStep::Wait { after_ms } => return Ok(Duration::from_millis(after_ms)),
+        DeletionStep::Look(window) => window,
+    };
+    let Some(part) = side.part() else { return Ok(side.schedule.poll) };
+    let reader = side.session.connector.reader();
+    let call = Call::live(CallKind::Other);
+    let answer = side
+        .session
+        .call(call, |credentials| async move { reader.deleted(&credentials, &part.object, window).await })
+        .await;
+    let pace = Pace { every_ms: pace(side).every_ms.saturating_mul(u64::from(POLLS_PER_DELETES)) };
+    match answer {
+        Err(error) => match deletions.failed(now, &error) {
+            Recovery::Resumed | Recovery::Resync => {}
+            Recovery::Caller => return Err(error.into()),
+        },
+        Ok(Some(deleted)) => {
+            look_at_linked(side, deleted.ids).await?;
+            deletions.answered(now, deleted.covered_until, pace);
+        }
+        Ok(None) => {
+            *archived = Some(Backfill::begin(spec(side, true), now));
+            deletions.answered(now, window.until, pace);
+        }
+    }
+    let checkpoints = vec![checkpoint(side, DELETES, deletions, 0)?];
+    side.take(Batch { checkpoints, ..Batch::default() }).await?;
+    Ok(Duration::ZERO)
+}
+
+/// One page of the list of archived objects; `true` once it is done.
+async fn step_archived(side: &RunningSide, listing: &mut Backfill) -> Result<bool, StepError> {
+    let Step::Fetch(request) = listing.next() else { return Ok(true) };
+    match fetch(side, &request, Call::live(CallKind::Read)).await {
+        Err(error) => match listing.failed(&error) {
+            Recovery::Caller => return Err(error.into()),
+            Recovery::Resumed | Recovery::Resync => {}
+        },
+        Ok((page, _)) => {
+            listing.page(&page)?;
+            look_at_linked(side, page.objects.into_iter().map(|object| object.id).collect()).await?;
+        }
+    }
+    Ok(false)
+}
+
+/// Reads those of the objects by id that are linked to a record.
+async fn look_at_linked(side: &RunningSide, ids: Vec<ExternalId>) -> Result<(), StepError> {
+    let Some(part) = side.part() else { return Ok(()) };
+    let tenant = side.tenant();
+    for chunk in ids.chunks(ROWS_PER_COMMIT) {
+        let known = tenant.find_replicas(&side.connection, &part.object, chunk).await?;
+        let records: Vec<_> = known.values().copied().collect();
+        let states: HashMap<_, _> = tenant.load(&records).await?.into_iter().map(|state| (state.id, state)).collect();
+        let linked: Vec<ExternalId> = known
+            .into_iter()
+            .filter(|(id, record)| {
+                let replica = states.get(record).and_then(|state| state.replicas.get(&side.connection));
+                replica.is_some_and(|replica| replica.link.linked() == Some(id))
+            })
+            .map(|(id, _)| id)
+            .collect();
+        if !linked.is_empty() {
+            side.look(&linked, Vec::new()).await?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,266 @@
+//! A session: one connection's connector, credentials, budgets and clock. Connectors neither sleep nor retry; every call
+//! to a provider goes through here, where remedies are applied.
+
+use std::{
+    future::Future,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use syncline_connectors::connector::{Connector, Credentials};
+use syncline_core::{
+    budget::{Budgets, Call},
+    ids::{ConnectionId, TenantId},
+    remote::{ProviderError, Remedy},
+    time::Millis,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::clock::Clock;
+use crate::{
+    secrets::{Place, SecretsKey},
+    store::{Store, StoreError},
+};
+
+/// How often a call is tried before its failure is the caller's affair.
+const ATTEMPTS_MAX: u32 = 6;
+/// The wait after the first passing fault; it doubles.
+const BACKOFF_MIN: Duration = Duration::from_millis(200);
+/// The longest wait between two tries of a call.
+const BACKOFF_MAX: Duration = Duration::from_secs(10);
+/// How long before its expiry an access token is replaced.
+const REFRESH_EARLY_MS: i64 = 60_000;
+/// What the stored secret of a connection is for.
+const PURPOSE: &str = "credentials";
+
+/// One connection as the engine uses it.
+pub struct Session {
+    /// The connection.
+    pub connection: ConnectionId,
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// Its provider's connector.
+    pub connector: Arc<dyn Connector>,
+    store: Arc<dyn Store>,
+    key: Arc<SecretsKey>,
+    credentials: tokio::sync::RwLock<Credentials>,
+    refreshing: tokio::sync::Mutex<()>,
+    budgets: Mutex<Budgets>,
+    offset_ms: AtomicI64,
+    stop: CancellationToken,
+}
+
+/// Why a session could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The stored credentials cannot be opened.
+    #[error("{0}")]
+    Secret(#[from] crate::secrets::SecretError),
+    /// The stored credentials are not what this version writes.
+    #[error("the stored credentials of connection `{0}` cannot be read: authorise the connection again")]
+    Format(ConnectionId),
+}
+
+impl Session {
+    /// Opens a session with the credentials in the store or, where there are none yet, with `initial`.
+    ///
+    /// # Errors
+    /// The stored credentials cannot be read.
+    pub async fn open(
+        tenant: TenantId,
+        connection: ConnectionId,
+        connector: Arc<dyn Connector>,
+        initial: Credentials,
+        store: Arc<dyn Store>,
+        key: Arc<SecretsKey>,
+        stop: CancellationToken,
+    ) -> Result<Self, SessionError> {
+        let handle = store.tenant(&tenant);
+        let credentials = match handle.credentials(&connection).await? {
+            None => initial,
+            Some(sealed) => {
+                let place = Place { tenant: &tenant, connection: &connection, purpose: PURPOSE };
+                let bytes = key.open(&place, &sealed)?;
+                serde_json::from_slice(&bytes).map_err(|_| SessionError::Format(connection.clone()))?
+            }
+        };
+        let offset_ms = handle.clock_offset_ms(&connection).await?.unwrap_or(0);
+        let budgets = Mutex::new(Budgets::new(connector.budgets()));
+        Ok(Self {
+            connection,
+            tenant,
+            connector,
+            store,
+            key,
+            credentials: tokio::sync::RwLock::new(credentials),
+            refreshing: tokio::sync::Mutex::new(()),
+            budgets,
+            offset_ms: AtomicI64::new(offset_ms),
+            stop,
+        })
+    }
+
+    /// The provider's present time: ours, corrected by the measured offset.
+    pub fn provider_now(&self) -> Millis {
+        Clock::wall().plus(self.offset_ms.load(Ordering::Relaxed))
+    }
+
+    /// Measures the provider's clock and proves that the credentials work.
+    ///
+    /// # Errors
+    /// The provider's.
+    pub async fn probe(&self) -> Result<(), ProviderError> {
+        let call = Call::live(syncline_core::budget::CallKind::Other);
+        let before = Clock::wall();
+        let probe =
+            self.call(call, |credentials| async move { self.connector.reader().probe(&credentials).await }).await?;
+        let after = Clock::wall();
+        let middle = before.0.midpoint(after.0);
+        let offset_ms = probe.now.0.saturating_sub(middle);
+        // Whole-second Date headers and the way there and back blur the measurement by so much.
+        let offset_ms = if offset_ms.abs() <= 2_000 { 0 } else { offset_ms };
+        self.offset_ms.store(offset_ms, Ordering::Relaxed);
+        if let Err(error) = self.store.tenant(&self.tenant).put_clock_offset_ms(&self.connection, offset_ms).await {
+            tracing::warn!(connection = %self.connection, %error, "the provider's clock offset was not stored");
+        }
+        Ok(())
+    }
+
+    /// Calls the provider: waits for its budgets, refreshes expired tokens, tries passing faults again.
+    ///
+    /// # Errors
+    /// What is left after that: a person's affair, the reader's position, or a fault that did not pass.
+    pub async fn call<T, F, R>(&self, call: Call, request: F) -> Result<T, ProviderError>
+    where
+        F: Fn(Credentials) -> R,
+        R: Future<Output = Result<T, ProviderError>>,
+    {
+        let mut attempt = 0;
+        loop {
+            self.admitted(call).await?;
+            let credentials = self.fresh_credentials().await?;
+            let token = credentials.access_token.clone();
+            let error = match request(credentials).await {
+                Ok(value) => return Ok(value),
+                Err(error) => error,
+            };
+            attempt += 1;
+            if attempt >= ATTEMPTS_MAX {
+                return Err(error);
+            }
+            match &error.remedy {
+                Remedy::Refresh => self.refresh(&token).await?,
+                Remedy::Wait { after_ms, budget } => self.blocked(call, budget, *after_ms),
+                Remedy::Retry => self.pause(backoff(attempt)).await?,
+                _ => return Err(error),
+            }
+        }
+    }
+
+    /// Waits until the provider's budgets admit the call.
+    ///
+    /// # Errors
+    /// The service is shutting down.
+    pub async fn admitted(&self, call: Call) -> Result<(), ProviderError> {
+        loop {
+            let now = Clock::wall();
+            let wait = match self.budgets.lock().unwrap_or_else(PoisonError::into_inner).take(now, call) {
+                Ok(()) => return Ok(()),
+                Err(wait) => wait,
+            };
+            let wait_ms = wait.until.0.saturating_sub(now.0).max(1);
+            self.pause(Duration::from_millis(wait_ms.unsigned_abs())).await?;
+        }
+    }
+
+    /// The provider said that a budget is used up.
+    pub fn blocked(&self, call: Call, budget: &str, after_ms: Option<u64>) {
+        let mut budgets = self.budgets.lock().unwrap_or_else(PoisonError::into_inner);
+        budgets.blocked(Clock::wall(), call.kind, budget, after_ms);
+    }
+
+    /// The present credentials, replaced first where they are about to expire.
+    ///
+    /// # Errors
+    /// The refresh's.
+    pub async fn fresh_credentials(&self) -> Result<Credentials, ProviderError> {
+        let credentials = self.credentials.read().await.clone();
+        let soon = Clock::wall().plus(REFRESH_EARLY_MS);
+        let expires = credentials.access_token.is_empty() || credentials.expires_at.is_some_and(|at| at <= soon);
+        if !expires || self.connector.refresher().is_none() || credentials.refresh_token.is_none() {
+            return Ok(credentials);
+        }
+        self.refresh(&credentials.access_token).await?;
+        Ok(self.credentials.read().await.clone())
+    }
+
+    /// Replaces the access token `used`, unless somebody has done so already. New credentials are stored before they are used.
+    ///
+    /// # Errors
+    /// The provider's, or that the new credentials could not be stored.
+    pub async fn refresh(&self, used: &str) -> Result<(), ProviderError> {
+        let _one_at_a_time = self.refreshing.lock().await;
+        let current = self.credentials.read().await.clone();
+        if current.access_token != used {
+            return Ok(());
+        }
+        let Some(refresher) = self.connector.refresher().filter(|_| current.refresh_token.is_some()) else {
+            return Err(ProviderError {
+                remedy: Remedy::Reauthorise,
+                message: "the access token was refused and there is no refresh token: authorise the connection again"
+                    .into(),
+            });
+        };
+        let mut attempt = 0;
+        let renewed = loop {
+            match refresher.refresh(&current, Clock::wall()).await {
+                Ok(renewed) => break renewed,
+                Err(error) if error.remedy == Remedy::Retry && attempt + 1 < ATTEMPTS_MAX => {
+                    attempt += 1;
+                    self.pause(backoff(attempt)).await?;
+                }
+                Err(error) => return Err(error),
+            }
+        };
+        self.keep(&renewed).await?;
+        *self.credentials.write().await = renewed;
+        Ok(())
+    }
+
+    async fn keep(&self, credentials: &Credentials) -> Result<(), ProviderError> {
+        let failed = |error: String| ProviderError {
+            remedy: Remedy::Retry,
+            message: format!("the refreshed credentials could not be stored: {error}"),
+        };
+        let bytes = serde_json::to_vec(credentials).map_err(|error| failed(error.to_string()))?;
+        let place = Place { tenant: &self.tenant, connection: &self.connection, purpose: PURPOSE };
+        let sealed = self.key.seal(&place, &bytes).map_err(|error| failed(error.to_string()))?;
+        let store = self.store.tenant(&self.tenant);
+        store.put_credentials(&self.connection, &sealed, Clock::wall()).await.map_err(|error| failed(error.to_string()))
+    }
+
+    /// Sleeps, unless the service is shutting down.
+    async fn pause(&self, time: Duration) -> Result<(), ProviderError> {
+        tokio::select! {
+            () = tokio::time::sleep(time) => Ok(()),
+            () = self.stop.cancelled() => Err(ProviderError { remedy: Remedy::Retry, message: "the service is shutting down".into() }),
+        }
+    }
+}
+
+fn backoff(attempt: u32) -> Duration {
+    let doubled = BACKOFF_MIN.saturating_mul(2_u32.saturating_pow(attempt.saturating_sub(1))).min(BACKOFF_MAX);
+    doubled.mul_f64(rand::random_range(0.5..=1.0))
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session").field("connection", &self.connection).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,386 @@
+//! One side of a sync as it runs: what its reader, looker and writer share.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use syncline_core::{
+    budget::{Call, CallKind},
+    ids::{ConnectionId, ExternalId},
+    plan::{Side, SyncPlan},
+    reconcile::FollowUp,
+    remote::{MalformedRow, ProviderError, RemoteObject},
+    replica::Source,
+    time::{Millis, Tick},
+};
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    clock::Clock,
+    intake::{Arrival, Batch, Intake, IntakeError},
+    session::Session,
+    tally::Tally,
+};
+use crate::{
+    config::{Approval, Schedule},
+    store::{
+        Store, StoreError, TenantStore,
+        inbox::HintId,
+        quarantine::Quarantined,
+        syncs::{Phase, Stream, SyncState},
+    },
+};
+
+/// The most ids that wait for a look; beyond it new ones wait in the inbox or for the next poll.
+const LOOKS_MAX: usize = 100_000;
+
+/// One sync as it runs.
+#[derive(Debug)]
+pub struct RunningSync {
+    /// The sync's name.
+    pub name: String,
+    /// Its plan.
+    pub plan: SyncPlan,
+    /// Whether the first write waits for a person.
+    pub approval: Approval,
+    /// Notified whenever a side's phase or a delivery may have changed.
+    pub stirred: Notify,
+}
+
+/// What the tasks of one side share.
+pub struct RunningSide {
+    /// The sync.
+    pub sync: Arc<RunningSync>,
+    /// The connection.
+    pub connection: ConnectionId,
+    /// The session with its provider.
+    pub session: Arc<Session>,
+    /// When it is read.
+    pub schedule: Schedule,
+    /// The intake.
+    pub intake: Arc<Intake>,
+    /// The clock.
+    pub clock: Arc<Clock>,
+    /// The counters.
+    pub tally: Arc<Tally>,
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// Whether a person has paused it.
+    pub paused: watch::Sender<bool>,
+    /// Wakes the reader before its time.
+    pub read_now: Notify,
+    /// Set by a reset: the reader begins anew.
+    pub reset: std::sync::atomic::AtomicBool,
+    /// Wakes the writer.
+    pub write_now: Notify,
+    /// Ends every task.
+    pub stop: CancellationToken,
+    /// Every side of the sync, this one included; filled in once all exist.
+    pub peers: std::sync::OnceLock<Vec<std::sync::Weak<RunningSide>>>,
+    /// The objects of this connection that any sync maps; filled in once all exist.
+    pub mapped_objects: std::sync::OnceLock<std::collections::BTreeSet<syncline_core::ids::ObjectName>>,
+    /// Objects to be looked at, with the hints that asked for it.
+    looks: Mutex<BTreeMap<ExternalId, Vec<HintId>>>,
+    look_now: Notify,
+    /// Reads by id are single-flight, so that two overlapping answers cannot arrive in the wrong order.
+    looking: tokio::sync::Mutex<()>,
+}
+
+/// A step that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StepError {
+    /// The provider.
+    #[error(transparent)]
+    Provider(#[from] ProviderError),
+    /// Intake.
+    #[error(transparent)]
+    Intake(#[from] IntakeError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The provider's paging.
+    #[error(transparent)]
+    Read(#[from] syncline_core::read::ReadFault),
+}
+
+/// The parts that a side is made of.
+pub struct SideParts {
+    /// The sync.
+    pub sync: Arc<RunningSync>,
+    /// The session.
+    pub session: Arc<Session>,
+    /// When it is read.
+    pub schedule: Schedule,
+    /// The intake.
+    pub intake: Arc<Intake>,
+    /// The clock.
+    pub clock: Arc<Clock>,
+    /// The counters.
+    pub tally: Arc<Tally>,
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// Whether it begins paused.
+    pub paused: bool,
+    /// Ends every task.
+    pub stop: CancellationToken,
+}
+
+impl RunningSide {
+    /// A side that does nothing yet.
+    pub fn new(parts: SideParts) -> Self {
+        let SideParts { sync, session, schedule, intake, clock, tally, store, paused, stop } = parts;
+        Self {
+            sync,
+            connection: session.connection.clone(),
+            session,
+            schedule,
+            intake,
+            clock,
+            tally,
+            store,
+            paused: watch::Sender::new(paused),
+            read_now: Notify::new(),
+            reset: std::sync::atomic::AtomicBool::new(false),
+            write_now: Notify::new(),
+            stop,
+            peers: std::sync::OnceLock::new(),
+            mapped_objects: std::sync::OnceLock::new(),
+            looks: Mutex::default(),
+            look_now: Notify::new(),
+            looking: tokio::sync::Mutex::new(()),
+        }
+    }
+
+    /// The tenant's handle to the store.
+    pub fn tenant(&self) -> Arc<dyn TenantStore> {
+        self.store.tenant(&self.sync.plan.tenant)
+    }
+
+    /// This side's part in the plan.
+    pub fn part(&self) -> Option<&Side> {
+        self.sync.plan.sides.get(&self.connection)
+    }
+
+    /// The provider's fields to ask for: the mapped ones, and our key.
+    pub fn remote_fields(&self) -> Vec<String> {
+        let Some(side) = self.part() else { return Vec::new() };
+        let mut fields = side.mapping.remote_fields();
+        fields.extend(side.key_field.iter().filter(|key| !side.mapping.remote_fields().contains(key)).cloned());
+        fields
+    }
+
+    /// Names one of this side's streams.
+    pub fn stream(&self, name: &str) -> Stream {
+        Stream { sync: self.sync.name.clone(), connection: self.connection.clone(), name: name.to_owned() }
+    }
+
+    /// Turns provider objects into arrivals; what the mapping cannot take is for quarantine.
+    pub fn arrivals(
+        &self,
+        objects: Vec<RemoteObject>,
+        source: Source,
+        begun: Tick,
+    ) -> (Vec<Arrival>, Vec<Quarantined>) {
+        let Some(side) = self.part() else { return (Vec::new(), Vec::new()) };
+        let (mut arrivals, mut quarantine) = (Vec::with_capacity(objects.len()), Vec::new());
+        for object in objects {
+            match side.mapping.observe(&object, side.key_field.as_deref(), source, begun) {
+                Ok(observation) => arrivals.push(Arrival::Observed {
+                    connection: self.connection.clone(),
+                    observation,
+                    raw: Arc::new(object),
+                }),
+                Err(faults) => {
+                    let reason = faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+                    let raw = serde_json::to_value(&object).unwrap_or_default();
+                    quarantine.push(self.quarantined(Some(object.id), reason, raw));
+                }
+            }
+        }
+        (arrivals, quarantine)
+    }
+
+    /// Rows that the connector could not read, for quarantine.
+    pub fn malformed(&self, rows: Vec<MalformedRow>) -> Vec<Quarantined> {
+        rows.into_iter().map(|row| self.quarantined(row.id, row.reason, row.raw)).collect()
+    }
+
+    fn quarantined(&self, external_id: Option<ExternalId>, reason: String, raw: serde_json::Value) -> Quarantined {
+        Quarantined {
+            sync: self.sync.name.clone(),
+            connection: self.connection.clone(),
+            object: self.part().map_or_else(|| "".into(), |side| side.object.clone()),
+            external_id,
+            reason,
+            raw,
+            at: Clock::wall(),
+        }
+    }
+
+    /// Takes a batch in and passes on what it calls for.
+    ///
+    /// # Errors
+    /// Intake's.
+    pub async fn take(&self, batch: Batch) -> Result<super::intake::Taken, IntakeError> {
+        let taken = self.intake.take(&self.sync.name, &self.sync.plan, batch).await?;
+        self.follow(&taken.follow_ups);
+        self.stir();
+        Ok(taken)
+    }
+
+    /// Passes reads on to the sides that make them.
+    pub fn follow(&self, follow_ups: &std::collections::BTreeSet<FollowUp>) {
+        for FollowUp::Read { connection, id } in follow_ups {
+            for peer in self.peers() {
+                if peer.connection == *connection {
+                    peer.ask_for(id.clone(), None);
+                }
+            }
+        }
+    }
+
+    /// Wakes every side's writer: a commit may have made deliveries due anywhere.
+    pub fn stir(&self) {
+        self.peers().iter().for_each(|peer| peer.write_now.notify_one());
+        self.sync.stirred.notify_waiters();
+    }
+
+    /// Every side of the sync.
+    pub fn peers(&self) -> Vec<Arc<RunningSide>> {
+        self.peers.get().into_iter().flatten().filter_map(std::sync::Weak::upgrade).collect()
+    }
+
+    /// Asks for a look at an object; asking again while it waits costs nothing.
+    pub fn ask_for(&self, id: ExternalId, hint: Option<HintId>) {
+        let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
+        if looks.len() < LOOKS_MAX || looks.contains_key(&id) {
+            looks.entry(id).or_default().extend(hint);
+        }
+        drop(looks);
+        self.look_now.notify_one();
+    }
+
+    /// Hints were stored: the looker is to fetch them.
+    pub fn hinted(&self) {
+        self.look_now.notify_one();
+    }
+
+    /// The objects to look at next, at most `limit`.
+    pub fn next_looks(&self, limit: usize) -> BTreeMap<ExternalId, Vec<HintId>> {
+        let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut next = BTreeMap::new();
+        while next.len() < limit {
+            let Some((id, hints)) = looks.pop_first() else { break };
+            next.insert(id, hints);
+        }
+        next
+    }
+
+    /// Whether any object waits for a look.
+    pub fn has_looks(&self) -> bool {
+        !self.looks.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
+    /// Waits until somebody asks for a look.
+    pub async fn look_asked(&self) {
+        self.look_now.notified().await;
+    }
+
+    /// Reads objects by id and takes the answers in. Returns the provider's time when the reading began.
+    ///
+    /// # Errors
+    /// The provider's, or intake's.
+    pub async fn look(&self, ids: &[ExternalId], hints: Vec<HintId>) -> Result<Millis, StepError> {
+        let _single_flight = self.looking.lock().await;
+        let looked_at = self.session.provider_now();
+        let Some(side) = self.part() else { return Ok(looked_at) };
+        let fields = self.remote_fields();
+        let reader = self.session.connector.reader();
+        for chunk in ids.chunks(reader.by_id_max().max(1)) {
+            let begun = self.clock.tick().await?;
+            let objects = self
+                .session
+                .call(Call::live(CallKind::Read), |credentials| {
+                    let fields = &fields;
+                    async move { reader.by_id(&credentials, &side.object, chunk, fields, side.history).await }
+                })
+                .await?;
+            let (arrivals, quarantine) = self.arrivals(objects, Source::ById, begun);
+            self.take(Batch { arrivals, quarantine, ..Batch::default() }).await?;
+        }
+        if !hints.is_empty() {
+            self.take(Batch { hints_done: hints, ..Batch::default() }).await?;
+        }
+        Ok(looked_at)
+    }
+
+    /// This side's state as stored, or the one it begins with.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn state(&self) -> Result<SyncState, StoreError> {
+        let stored = self.tenant().sync_state(&self.sync.name, &self.connection).await?;
+        Ok(stored.unwrap_or_else(|| SyncState::new(&self.sync.name, self.connection.clone())))
+    }
+
+    /// Changes this side's stored state.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn update(&self, change: impl FnOnce(&mut SyncState)) -> Result<SyncState, StoreError> {
+        let mut state = self.state().await?;
+        change(&mut state);
+        self.tenant().put_sync_state(&state).await?;
+        self.sync.stirred.notify_waiters();
+        Ok(state)
+    }
+
+    /// Notes a failed step for people to see.
+    pub async fn note_failure(&self, error: &StepError) {
+        let reauthorise = matches!(error, StepError::Provider(error)
+            if error.remedy == syncline_core::remote::Remedy::Reauthorise);
+        tracing::warn!(sync = %self.sync.name, connection = %self.connection, %error, "a step failed");
+        let noted = self
+            .update(|state| {
+                state.last_error = Some(error.to_string());
+                if reauthorise {
+                    state.phase = Phase::ReauthNeeded;
+                } else if state.phase == Phase::Live {
+                    state.phase = Phase::Degraded;
+                }
+            })
+            .await;
+        if let Err(error) = noted {
+            tracing::warn!(connection = %self.connection, %error, "the failure could not be stored");
+        }
+    }
+
+    /// Waits while the side is paused. `false`: the service is shutting down.
+    pub async fn unpaused(&self) -> bool {
+        let mut paused = self.paused.subscribe();
+        tokio::select! {
+            waited = paused.wait_for(|paused| !paused) => waited.is_ok() && !self.stop.is_cancelled(),
+            () = self.stop.cancelled() => false,
+        }
+    }
+
+    /// Sleeps; `false`: the service is shutting down.
+    pub async fn sleep(&self, time: Duration) -> bool {
+        tokio::select! {
+            () = tokio::time::sleep(time) => true,
+            () = self.stop.cancelled() => false,
+        }
+    }
+}
+
+impl std::fmt::Debug for RunningSide {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RunningSide")
+            .field("sync", &self.sync.name)
+            .field("connection", &self.connection)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,369 @@
+//! The writer of one side: brings dirty replicas up to date. Each round reads the objects just before writing, merges
+//! first, writes down what it is about to send, sends only what still differs, and takes the receipts in.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+
+use syncline_core::{
+    budget::{Call, CallKind},
+    ids::{ExternalId, FieldName, RecordId},
+    plan::Side,
+    reconcile::{Input, Receipt},
+    record::RecordState,
+    remote::{Key, ProviderError, Refusal, Remedy, WriteOutcome, WriteRequest, WriteResult, WriteVerb},
+    replica::{Intent, IntentVerb, Link, Source},
+    time::Millis,
+    value::Fields,
+};
+
+use super::{
+    clock::Clock,
+    intake::{Arrival, Batch},
+    side::{RunningSide, StepError},
+};
+use crate::{
+    config::Approval,
+    store::{StoreError, syncs::Phase},
+};
+
+/// How many deliveries are brought up to date in one round.
+const DELIVERIES_PER_ROUND: u32 = 100;
+/// How long after its sending a request can still take effect at the provider: its own time-out, and then some.
+const REQUEST_DEADLINE_MS: i64 = 30_000;
+/// How long to wait after a failed round.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(1);
+/// How many searches one call carries.
+const SEARCHES_PER_CALL: usize = 100;
+/// The longest wait without looking again.
+const IDLE_MAX: Duration = Duration::from_secs(30);
+
+/// Runs until the service stops.
+pub async fn run(side: Arc<RunningSide>) {
+    while side.unpaused().await {
+        match round(&side).await {
+            Ok(wait) => tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = side.write_now.notified() => {}
+                () = side.stop.cancelled() => return,
+            },
+            Err(error) => {
+                side.note_failure(&error).await;
+                if !side.sleep(PAUSE_AFTER_FAILURE).await {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Whether writing may begin: every side has been read completely, so that nothing is created that exists, and a person
+/// has allowed it where the sync says so.
+async fn may_write(side: &RunningSide) -> Result<bool, StoreError> {
+    if !side.part().is_some_and(|part| part.writes) || side.session.connector.writer().is_none() {
+        return Ok(false);
+    }
+    for peer in side.peers() {
+        let state = peer.state().await?;
+        let read_once = !matches!(state.phase, Phase::Backfilling) && state.last_success_at.is_some();
+        let allowed = side.sync.approval == Approval::Auto || state.approved;
+        if !read_once || !allowed {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// One batch of deliveries; returns how long to wait for the next.
+async fn round(side: &RunningSide) -> Result<Duration, StepError> {
+    if !may_write(side).await? {
+        return Ok(IDLE_MAX);
+    }
+    let now = Clock::wall();
+    let tenant = side.tenant();
+    let due = tenant.due_deliveries(&side.connection, now, DELIVERIES_PER_ROUND).await?;
+    let due = ours(side, tenant.load(&due).await?);
+    if due.is_empty() {
+        let next = tenant.next_due(&side.connection).await?;
+        let wait =
+            next.map_or(IDLE_MAX, |due| Duration::from_millis(due.0.saturating_sub(now.0).max(50).unsigned_abs()));
+        return Ok(wait.min(IDLE_MAX));
+    }
+    let looked_at = look_first(side, &due).await?;
+    let records: Vec<RecordId> = due.iter().map(|state| state.id).collect();
+    let intents = prepare(side, &records, looked_at).await?;
+    if intents.is_empty() {
+        // Everything was merged away, or waits for its time.
+        return Ok(Duration::from_millis(50));
+    }
+    send(side, intents).await?;
+    Ok(Duration::ZERO)
+}
+
+/// The records of this side's plan: a connection may take part in several syncs.
+fn ours(side: &RunningSide, states: Vec<RecordState>) -> Vec<RecordState> {
+    states.into_iter().filter(|state| state.model == side.sync.plan.model.name).collect()
+}
+
+/// Reads every linked object by id, looks for objects that an unlinked record may already have, and asks what became of
+/// writes whose answer was lost.
+async fn look_first(side: &RunningSide, due: &[RecordState]) -> Result<Millis, StepError> {
+    let replicas = || due.iter().filter_map(|state| Some((state, state.replicas.get(&side.connection)?)));
+    // An intent that is open here was sent by an earlier run of the service, or was never sent: nobody knows.
+    let interrupted: Vec<Arrival> = replicas()
+        .filter_map(|(state, replica)| {
+            replica.intent.as_ref().filter(|intent| !intent.uncertain).map(|intent| (state, intent))
+        })
+        .map(|(state, intent)| {
+            let result = Receipt::Unknown {
+                message: "the service stopped while this write was under way".into(),
+                wait_until: intent.opened.plus(REQUEST_DEADLINE_MS),
+            };
+            receipt(side, state.id, intent, result)
+        })
+        .collect();
+    let was_interrupted: BTreeSet<RecordId> = interrupted
+        .iter()
+        .filter_map(|arrival| if let Arrival::Known { record, .. } = arrival { Some(*record) } else { None })
+        .collect();
+    if !interrupted.is_empty() {
+        side.take(Batch::of(interrupted)).await?;
+    }
+    let ids: Vec<ExternalId> = replicas()
+        .filter(|(state, _)| !was_interrupted.contains(&state.id))
+        .filter_map(|(_, replica)| replica.link.linked().cloned())
+        .collect();
+    let looked_at = side.look(&ids, Vec::new()).await?;
+    let unlinked: Vec<(&RecordState, Option<&Intent>)> = replicas()
+        .filter(|(state, replica)| {
+            replica.link == Link::Unlinked && !was_interrupted.contains(&state.id) && state.deleted.is_none()
+        })
+        .map(|(state, replica)| (state, replica.intent.as_ref()))
+        .collect();
+    find_existing(side, &unlinked).await?;
+    Ok(looked_at)
+}
+
+/// Before creates: an object with our key, or with the same match key, is linked instead of made again.
+async fn find_existing(side: &RunningSide, unlinked: &[(&RecordState, Option<&Intent>)]) -> Result<(), StepError> {
+    let Some(part) = side.part().filter(|_| !unlinked.is_empty()) else { return Ok(()) };
+    let mut searches = Vec::new();
+    for (state, uncertain) in unlinked {
+        if let (Some(field), Some(_)) = (&part.key_field, uncertain) {
+            searches.push(vec![Key { field: field.clone(), value: state.id.to_string() }]);
+        }
+        let match_keys = &side.sync.plan.model.match_keys;
+        searches.extend(match_keys.iter().filter_map(|names| remote_keys(part, names, &state.fields)));
+    }
+    let fields = side.remote_fields();
+    let reader = side.session.connector.reader();
+    for searches in searches.chunks(SEARCHES_PER_CALL) {
+        let begun = side.clock.tick().await?;
+        let found = side
+            .session
+            .call(Call::live(CallKind::Search), |credentials| {
+                let fields = &fields;
+                async move { reader.find(&credentials, &part.object, searches, fields).await }
+            })
+            .await?;
+        let (arrivals, quarantine) = side.arrivals(found, Source::ById, begun);
+        side.take(Batch { arrivals, quarantine, ..Batch::default() }).await?;
+    }
+    // What was not found was not made: the deadline of its request is past.
+    let ids: Vec<RecordId> =
+        unlinked.iter().filter(|(_, intent)| intent.is_some()).map(|(state, _)| state.id).collect();
+    let mut closed = Vec::new();
+    for state in side.tenant().load(&ids).await? {
+        let intent = state.replicas.get(&side.connection).and_then(|replica| replica.intent.as_ref());
+        if let Some(intent) = intent {
+            let error = ProviderError { remedy: Remedy::Retry, message: "the object was not created".into() };
+            closed.push(receipt(side, state.id, intent, Receipt::NotApplied { error, jitter: 0 }));
+        }
+    }
+    if !closed.is_empty() {
+        side.take(Batch::of(closed)).await?;
+    }
+    Ok(())
+}
+
+/// A match key in the provider's own fields and spellings; `None` where a member is blank or not written here.
+fn remote_keys(part: &Side, names: &[FieldName], fields: &Fields) -> Option<Vec<Key>> {
+    if names.iter().any(|name| fields.get(name).is_none_or(|value| value.is_blank())) {
+        return None;
+    }
+    let changed: BTreeSet<FieldName> = names.iter().filter(|name| part.mapping.writable(name)).cloned().collect();
+    let body = part
+        .mapping
+        .write(&changed, fields, false)
+        .ok()
+        .filter(|body| !body.is_empty() && changed.len() == names.len())?;
+    body.into_iter().map(|(field, value)| Some(Key { field, value: value.as_str()?.to_owned() })).collect()
+}
+
+/// Computes and writes down what each record is to send.
+async fn prepare(
+    side: &RunningSide,
+    records: &[RecordId],
+    looked_at: Millis,
+) -> Result<Vec<(RecordId, Intent)>, StepError> {
+    let conditional = side.session.connector.writer().is_some_and(|writer| writer.conditional());
+    let arrivals = records
+        .iter()
+        .map(|record| {
+            let connection = side.connection.clone();
+            let input = Input::Prepare { connection, looked_at, conditional };
+            Arrival::Known { record: *record, input: Box::new(input) }
+        })
+        .collect();
+    Ok(side.take(Batch::of(arrivals)).await?.intents)
+}
+
+/// Sends the intents and takes their receipts in.
+async fn send(side: &RunningSide, intents: Vec<(RecordId, Intent)>) -> Result<(), StepError> {
+    let (Some(part), Some(writer)) = (side.part(), side.session.connector.writer()) else { return Ok(()) };
+    let ids: Vec<RecordId> = intents.iter().map(|(record, _)| *record).collect();
+    let states: HashMap<RecordId, RecordState> =
+        side.tenant().load(&ids).await?.into_iter().map(|state| (state.id, state)).collect();
+    let fields = side.remote_fields();
+    let mut receipts = Vec::new();
+    let mut requests = Vec::new();
+    for (trace, (record, intent)) in intents.iter().enumerate() {
+        let Some(state) = states.get(record) else { continue };
+        match request(side, part, state, intent, trace) {
+            Ok(request) => requests.push(request),
+            Err(receipt_input) => receipts.push(receipt(side, *record, intent, *receipt_input)),
+        }
+    }
+    for chunk in requests.chunks(writer.batch_max().max(1)) {
+        let results = write(side, writer, chunk, &fields).await;
+        for result in results {
+            let Some((record, intent)) = intents.get(result.trace as usize) else { continue };
+            receipts.push(receipt(side, *record, intent, read_result(part, result)));
+        }
+    }
+    side.take(Batch::of(receipts)).await?;
+    Ok(())
+}
+
+/// One call, sent again only where certainly nothing was written.
+async fn write(
+    side: &RunningSide,
+    writer: &dyn syncline_connectors::connector::Writer,
+    requests: &[WriteRequest],
+    fields: &[String],
+) -> Vec<WriteResult> {
+    let call =
+        Call { cost: u32::try_from(requests.len()).unwrap_or(u32::MAX).div_ceil(100), ..Call::live(CallKind::Write) };
+    let failed = |error: ProviderError| {
+        requests
+            .iter()
+            .map(|request| WriteResult { trace: request.trace, outcome: WriteOutcome::NotApplied(error.clone()) })
+            .collect::<Vec<_>>()
+    };
+    let mut refreshed = false;
+    loop {
+        if let Err(error) = side.session.admitted(call).await {
+            return failed(error);
+        }
+        let credentials = match side.session.fresh_credentials().await {
+            Ok(credentials) => credentials,
+            Err(error) => return failed(error),
+        };
+        let results = writer.write(&credentials, requests, fields).await;
+        let expired = !results.is_empty()
+            && results.iter().all(|result| refused_for(result, |remedy| *remedy == Remedy::Refresh));
+        if expired && !refreshed {
+            refreshed = true;
+            match side.session.refresh(&credentials.access_token).await {
+                Ok(()) => continue,
+                Err(error) => return failed(error),
+            }
+        }
+        for result in &results {
+            if let WriteOutcome::NotApplied(ProviderError { remedy: Remedy::Wait { after_ms, budget }, .. }) =
+                &result.outcome
+            {
+                side.session.blocked(call, budget, *after_ms);
+                break;
+            }
+        }
+        let applied = results.iter().filter(|result| matches!(result.outcome, WriteOutcome::Applied { .. })).count();
+        side.tally.sent(applied);
+        (applied..results.len()).for_each(|_| side.tally.not_applied());
+        return results;
+    }
+}
+
+fn refused_for(result: &WriteResult, matches: impl Fn(&Remedy) -> bool) -> bool {
+    matches!(&result.outcome, WriteOutcome::NotApplied(error) if matches(&error.remedy))
+}
+
+fn request(
+    side: &RunningSide,
+    part: &Side,
+    state: &RecordState,
+    intent: &Intent,
+    trace: usize,
+) -> Result<WriteRequest, Box<Receipt>> {
+    let linked = || state.replicas.get(&side.connection).and_then(|replica| replica.link.linked().cloned());
+    let verb = match (intent.verb, linked()) {
+        (IntentVerb::Create, _) => {
+            let key = part.key_field.clone().map(|field| Key { field, value: state.id.to_string() });
+            WriteVerb::Create { key }
+        }
+        (IntentVerb::Update, Some(id)) => WriteVerb::Update { id, expected: intent.expected },
+        (IntentVerb::Delete, Some(id)) => WriteVerb::Delete { id, expected: intent.expected },
+        (_, None) => return Err(Box::new(Receipt::Gone)),
+    };
+    let body = match intent.verb {
+        IntentVerb::Delete => Default::default(),
+        creating => {
+            // Parts of a whole are written together, so the values that are not sent are needed as well.
+            let mut values = state.fields.clone();
+            values.extend(intent.fields.clone());
+            let changed = intent.fields.keys().cloned().collect();
+            part.mapping.write(&changed, &values, creating == IntentVerb::Create).map_err(|faults| {
+                let fields = faults.iter().map(|fault| fault.field.clone()).collect();
+                let message = faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+                let refusal = Refusal { code: "mapping".into(), message, fields: Vec::new() };
+                Box::new(Receipt::Refused { fields, refusal })
+            })?
+        }
+    };
+    Ok(WriteRequest { object: part.object.clone(), verb, body, trace: u32::try_from(trace).unwrap_or(u32::MAX) })
+}
+
+/// A provider's answer as a receipt, read through the mapping.
+fn read_result(part: &Side, result: WriteResult) -> Receipt {
+    match result.outcome {
+        WriteOutcome::Applied { id, object, whole, .. } => {
+            let answer = object.and_then(|object| {
+                // An answer that cannot be read is read back like one that is empty.
+                part.mapping.observe(&object, part.key_field.as_deref(), Source::Answer, Default::default()).ok()
+            });
+            let whole = whole && answer.is_some();
+            Receipt::Applied { id, answer: answer.map(Box::new), whole }
+        }
+        WriteOutcome::Stale => Receipt::Stale,
+        WriteOutcome::Exists { id, message } => Receipt::Exists { id, message },
+        WriteOutcome::Gone => Receipt::Gone,
+        WriteOutcome::Refused(refusal) => {
+            let mut fields: Vec<FieldName> =
+                refusal.fields.iter().flat_map(|remote| part.mapping.fields_of_remote(remote)).collect();
+            fields.sort_unstable();
+            fields.dedup();
+            Receipt::Refused { fields, refusal }
+        }
+        WriteOutcome::NotApplied(error) => Receipt::NotApplied { error, jitter: rand::random_range(0..=1000) },
+        WriteOutcome::Unknown { message } => {
+            Receipt::Unknown { message, wait_until: Clock::wall().plus(REQUEST_DEADLINE_MS) }
+        }
+    }
+}
+
+fn receipt(side: &RunningSide, record: RecordId, intent: &Intent, result: Receipt) -> Arrival {
+    let input = Input::Receipt { connection: side.connection.clone(), intent: intent.id, result };
+    Arrival::Known { record, input: Box::new(input) }
+}
