@@ -33,7 +33,7 @@ pub enum Changes {
     Page {
         /// The changes.
         changes: Vec<Change>,
-        /// Go on after this.
+        /// Go on after this; the feed's head where there was nothing more.
         next: Cursor,
     },
     /// The cursor is older than the oldest change kept: read the records, then go on after `head`.

@@ -25,13 +25,14 @@ const TRIM_STEP: u64 = 2_000;
 #[async_trait]
 impl Feed for SqliteTenant {
     async fn changes(&self, after: Cursor, models: &[ModelName], limit: u32) -> Result<Changes, StoreError> {
-        let nothing = Changes::Page { changes: Vec::new(), next: after };
-        let Some(names) = self.names() else { return Ok(nothing) };
+        let Some(names) = self.names() else { return Ok(Changes::Page { changes: Vec::new(), next: after }) };
         let limit = limit.clamp(1, CHANGES_MAX) as usize;
+        // One statement, so that changes, floor and head are of one moment.
         let rows = sqlx::query(
-            "SELECT f.seq, f.record, f.model, f.action, f.version, f.at, f.fields, f.changed FROM feed f \
-             WHERE f.tenant = ?1 AND f.seq > ?2 AND (?3 = '[]' OR f.model IN (SELECT value FROM json_each(?3))) \
-             ORDER BY f.seq LIMIT ?4",
+            "SELECT t.feed_floor, t.feed_head, f.seq, f.record, f.model, f.action, f.version, f.at, f.fields, f.changed \
+             FROM tenants t LEFT JOIN (SELECT * FROM feed WHERE tenant = ?1 AND seq > ?2 \
+             AND (?3 = '[]' OR model IN (SELECT value FROM json_each(?3))) ORDER BY seq LIMIT ?4) f ON true \
+             WHERE t.pk = ?1 ORDER BY f.seq",
         )
         .bind(names.pk)
         .bind(signed(after.0)?)
@@ -39,13 +40,16 @@ impl Feed for SqliteTenant {
         .bind(limit as i64)
         .fetch_all(self.readers())
         .await?;
-        // Read after the rows: a trim that went on in between has raised the floor by now.
-        let span = span(self, &names).await?;
+        let Some(first) = rows.first() else { return Err(missing(self)) };
+        let span = decode_span(first)?;
         if after < span.floor {
             return Ok(Changes::TooOld { head: span.head });
         }
-        let changes = rows.iter().map(decode_change).collect::<Result<Vec<_>, _>>()?;
-        let next = changes.last().map_or(after, |change| change.cursor);
+        let changes = rows.iter().filter_map(decode_change).collect::<Result<Vec<_>, _>>()?;
+        let next = match changes.last() {
+            Some(last) if changes.len() == limit => last.cursor,
+            _ => span.head.max(after),
+        };
         Ok(Changes::Page { changes, next })
     }
 
@@ -83,23 +87,40 @@ impl Feed for SqliteTenant {
 async fn span(store: &SqliteTenant, names: &TenantNames) -> Result<FeedSpan, StoreError> {
     let row = sqlx::query("SELECT feed_floor, feed_head FROM tenants WHERE pk = ?")
         .bind(names.pk)
-        .fetch_one(store.readers())
+        .fetch_optional(store.readers())
         .await?;
+    decode_span(&row.ok_or_else(|| missing(store))?)
+}
+
+fn missing(store: &SqliteTenant) -> StoreError {
+    StoreError::Corrupt(format!("the row of tenant `{}` is gone", store.tenant))
+}
+
+fn decode_span(row: &SqliteRow) -> Result<FeedSpan, StoreError> {
     Ok(FeedSpan { floor: Cursor(unsigned(row.try_get(0)?)), head: Cursor(unsigned(row.try_get(1)?)) })
 }
 
-fn decode_change(row: &SqliteRow) -> Result<Change, StoreError> {
-    let fields = decode_fields(row.try_get(6)?)?;
+/// The change in a row; `None` in the row that stands for an empty page.
+fn decode_change(row: &SqliteRow) -> Option<Result<Change, StoreError>> {
+    match row.try_get::<Option<i64>, _>(2) {
+        Ok(None) => None,
+        Ok(Some(seq)) => Some(decode_present(Cursor(unsigned(seq)), row)),
+        Err(error) => Some(Err(error.into())),
+    }
+}
+
+fn decode_present(cursor: Cursor, row: &SqliteRow) -> Result<Change, StoreError> {
+    let fields = decode_fields(row.try_get(8)?)?;
     Ok(Change {
-        cursor: Cursor(unsigned(row.try_get(0)?)),
+        cursor,
         event: FeedEvent {
-            record: decode_id(row.try_get(1)?)?,
-            model: ModelName::new(row.try_get::<&str, _>(2)?),
-            action: parse_action(row.try_get(3)?)?,
-            version: unsigned(row.try_get(4)?),
-            changed: decode_changed(row.try_get(7)?, &fields)?,
+            record: decode_id(row.try_get(3)?)?,
+            model: ModelName::new(row.try_get::<&str, _>(4)?),
+            action: parse_action(row.try_get(5)?)?,
+            version: unsigned(row.try_get(6)?),
+            changed: decode_changed(row.try_get(9)?, &fields)?,
             fields: plain_fields(&fields),
-            at: Millis(row.try_get(5)?),
+            at: Millis(row.try_get(7)?),
         },
     })
 }

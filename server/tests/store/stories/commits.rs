@@ -188,7 +188,7 @@ pub(crate) async fn a_dropped_commit_leaves_everything_or_nothing(store: Arc<dyn
         }
         (polls, n) = (polls + 1, n + 1);
     }
-    assert!(nothing > 3, "the commit was dropped at {nothing} points before its end");
+    assert!(nothing > 0, "the commit was dropped before its end at least once");
 }
 
 pub(crate) async fn large_batches_are_one_commit(store: Arc<dyn Store>) {
