@@ -308,7 +308,7 @@ fn specificity(template: &str, path: &str) -> Option<usize> {
     for (wanted, found) in wanted.into_iter().zip(found) {
         if wanted == found {
             literal += 1;
-        } else if !(wanted.starts_with('{') && !found.is_empty()) {
+        } else if !wanted.starts_with('{') || found.is_empty() {
             return None;
         }
     }
