@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::json;
+use syncline_connectors::usage::overhear;
 use syncline_core::{
     ids::ExternalId,
     read::{Backfill, Pace, ReadSpec, Recovery, Step},
@@ -22,6 +23,7 @@ for_every_connector!(
     the_schema_names_the_key,
     a_probe_tells_the_time,
     wide_rows_are_whole,
+    answers_tell_of_budgets,
 );
 
 async fn a_backfill_sees_every_row(subject: &mut Subject) {
@@ -199,46 +201,59 @@ async fn a_probe_tells_the_time(subject: &mut Subject) {
     assert!(!probe.account.is_empty());
 }
 
+/// More fields than an address or a search can name: they are read in another way, and are all there.
 async fn wide_rows_are_whole(subject: &mut Subject) {
-    let creator = subject.connector.fields().expect("fields are created");
-    let suffix = if subject.words.key.ends_with("__c") { "__c" } else { "" };
-    let names: Vec<String> = (0..160).map(|n| format!("a_property_with_a_rather_long_name_{n:03}{suffix}")).collect();
-    for (n, name) in names.iter().enumerate() {
-        let created = creator.create_key_field(&subject.credentials, &subject.object(), name).await;
-        if let Err(error) = &created {
-            // Accounts allow few unique fields; names that do not exist would be refused by some providers, so the rest
-            // of the columns repeats those that do.
-            assert!(n > 2, "{error}");
-            break;
-        }
-        subject.pass(Duration::from_secs(1));
+    let mut fields = vec![subject.words.last_name.to_owned()];
+    for n in 0..170 {
+        fields.push(subject.add_field(&format!("property_with_a_long_name_number_{n:03}")).await);
+        subject.pass(Duration::from_millis(100));
     }
-    let schema = subject.connector.reader().describe(&subject.credentials, &subject.object()).await.expect("a schema");
-    let fields: Vec<String> = schema.fields.keys().cloned().collect();
-    let ann = subject.users.create(subject.person("Ann")).await;
+    let mut ann = subject.person("Ann");
+    ann[fields.last().expect("a field").as_str()] = json!("the last");
+    let ann = subject.users.create(ann).await;
     subject.users.flush().await;
     subject.pass(Duration::from_secs(120));
     let now = subject.now();
     let object = subject.object();
     let reader = subject.connector.reader();
-    let request = PageRequest {
+    let listed = PageRequest {
         object: object.clone(),
         fields: fields.clone(),
-        window: Some(Window { from: now.plus(-200_000), until: now }),
+        window: None,
         after: None,
         token: None,
         deleted: false,
-        limit: 200,
+        limit: 2_000,
     };
-    let page = reader.page(&subject.credentials, &request).await.expect("a page");
-    let listed = page.objects.iter().find(|object| object.id.as_str() == ann).expect("the row");
-    let read =
-        reader.by_id(&subject.credentials, &object, &[ann.as_str().into()], &fields, false).await.expect("the row");
+    let window = Some(Window { from: now.plus(-200_000), until: now });
     let names = [vec![Key { field: subject.words.last_name.to_owned(), value: "Ann".to_owned() }]];
-    let found = reader.find(&subject.credentials, &object, &names, &fields).await.expect("matches");
-    let found = found.iter().find(|object| object.id.as_str() == ann).expect("the row");
-    for object in [listed, &read[0], found] {
-        assert_eq!(object.fields[subject.words.last_name], "Ann");
-        assert!(object.fields.len() + 5 >= fields.len(), "{} of {}", object.fields.len(), fields.len());
+    let mut found = Vec::new();
+    subject.wire.calls();
+    for request in [PageRequest { window, ..listed.clone() }, listed] {
+        found.extend(reader.page(&subject.credentials, &request).await.expect("a page").objects);
+    }
+    found.extend(
+        reader.by_id(&subject.credentials, &object, &[ann.as_str().into()], &fields, false).await.expect("the row"),
+    );
+    found.extend(reader.find(&subject.credentials, &object, &names, &fields).await.expect("matches"));
+    assert!(subject.wire.calls().len() > 4, "fields that fit into no address take calls of their own");
+    assert!(found.len() > 100);
+    for object in &found {
+        assert_eq!(object.fields.len(), fields.len(), "{}", object.id);
+    }
+    let ann: Vec<_> = found.iter().filter(|object| object.id.as_str() == ann).collect();
+    assert!(ann.len() >= 3, "the window, the id and the search all show the row");
+    assert!(ann.iter().all(|object| object.fields[fields.last().expect("a field")] == "the last"));
+}
+
+/// Every answer tells of budgets that the connector declares.
+async fn answers_tell_of_budgets(subject: &mut Subject) {
+    let declared: BTreeSet<String> = subject.connector.budgets().into_iter().map(|facts| facts.name).collect();
+    let (probe, told) = overhear(subject.connector.reader().probe(&subject.credentials)).await;
+    probe.expect("an answer");
+    assert!(!told.is_empty());
+    for told in told {
+        assert!(declared.contains(told.budget), "{told:?}");
+        assert!(told.usage.limit.is_some_and(|limit| told.usage.remaining < limit), "{told:?}");
     }
 }

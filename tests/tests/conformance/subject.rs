@@ -2,11 +2,13 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use axum::http::{Method, header};
 use serde_json::{Value, json};
 use syncline_connectors::{
     connector::{Connector, Credentials, Writer},
     http::{HttpClient, HttpRequest, HttpResponse, ReqwestClient, TransportError},
     registry::{self, Integration},
+    rest::BaseUrl,
 };
 use syncline_core::{
     ids::{ExternalId, ObjectName},
@@ -39,6 +41,8 @@ pub(crate) struct Vocabulary {
     pub(crate) title: &'static str,
     /// A value that the provider refuses, and its field.
     pub(crate) refused: (&'static str, &'static str),
+    /// The path and body of a call that adds a text field, and the field's name.
+    add_field: fn(&str) -> (&'static str, Value, String),
     /// So much time tells two stamps apart.
     pub(crate) stamp_step: Duration,
 }
@@ -54,6 +58,7 @@ pub(crate) struct Subject {
     /// Keeps the emulator answering.
     _sandbox: Option<Sandbox>,
     pub(crate) wire: Arc<Wire>,
+    base: BaseUrl,
 }
 
 impl Subject {
@@ -65,6 +70,11 @@ impl Subject {
             last_name: "LastName",
             title: "Title",
             refused: ("Email", "no address"),
+            add_field: |name| {
+                let metadata = json!({"type": "Text", "label": name, "length": 40});
+                let body = json!({"FullName": format!("Contact.{name}__c"), "Metadata": metadata});
+                ("/services/data/v62.0/tooling/sobjects/CustomField", body, format!("{name}__c"))
+            },
             stamp_step: Duration::from_secs(1),
         };
         let clock = clock();
@@ -84,6 +94,11 @@ impl Subject {
             last_name: "lastname",
             title: "jobtitle",
             refused: ("email", "no address"),
+            add_field: |name| {
+                let body = json!({"name": name, "label": name, "type": "string", "fieldType": "text",
+                                  "groupName": "contactinformation"});
+                ("/crm/v3/properties/contacts", body, name.to_owned())
+            },
             stamp_step: Duration::from_millis(1),
         };
         let clock = clock();
@@ -115,8 +130,9 @@ impl Subject {
             expires_at: None,
             base_url,
         };
+        let base = BaseUrl::parse(&running.base_url).expect("an address");
         let users = SideDoor::new(&running.admin_url, words.object, wire.clone());
-        Self { connector, integration, credentials, words, users, clock, _sandbox: None, wire }
+        Self { connector, integration, credentials, words, users, clock, _sandbox: None, wire, base }
     }
 
     fn keep(self, sandbox: Sandbox) -> Self {
@@ -166,6 +182,21 @@ impl Subject {
     /// Lets as much time pass as tells two stamps apart.
     pub(crate) fn step(&self) {
         self.pass(self.words.stamp_step);
+    }
+
+    /// Adds a plain text field, as an administrator would; its name.
+    pub(crate) async fn add_field(&self, name: &str) -> String {
+        let (path, body, name) = (self.words.add_field)(name);
+        let bearer = format!("Bearer {}", self.credentials.access_token).parse().expect("a header");
+        let request = HttpRequest {
+            method: Method::POST,
+            url: self.base.join(path).expect("a path"),
+            headers: [(header::AUTHORIZATION, bearer)].into_iter().collect(),
+            body: body.to_string().into(),
+        };
+        let answer = self.wire.send(request).await.expect("an answer");
+        assert!(answer.status.is_success(), "{}", String::from_utf8_lossy(&answer.body));
+        name
     }
 
     /// The fields of a new person.
