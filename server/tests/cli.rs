@@ -120,6 +120,9 @@ fn records_are_made_changed_and_brought_back_from_the_command_line() {
     let stage = Stage::set(0);
     let server = stage.serve();
 
+    let second = stage.run(&["serve"]);
+    assert!(second.status == Some(1) && second.stderr.contains("another program listens there"), "{}", second.stderr);
+
     let made = server.json(
         &["records", "create", "contact", "last_name=Noether", "email=Emmy@X.example", "--idempotency-key", "a"],
         0,
@@ -128,6 +131,8 @@ fn records_are_made_changed_and_brought_back_from_the_command_line() {
     assert_eq!(made["_meta"]["id"], again["_meta"]["id"], "the same key makes the same record");
     assert_eq!(made["email"], "emmy@x.example");
     let id = made["_meta"]["id"].as_str().unwrap().to_owned();
+    let change = server.first_change();
+    assert_eq!((&change["record"], &change["action"]), (&json!(id), &json!("created")), "{change}");
 
     let changed = server.json(&["records", "set", "contact", &id, "first_name=Emmy", "email=null"], 0);
     assert_eq!((&changed["first_name"], &changed["email"]), (&json!("Emmy"), &Value::Null));

@@ -102,6 +102,12 @@ async fn online(config: &Config) -> Result<Vec<Finding>, Failure> {
 async fn examine(config: &Config, store: &Arc<dyn Store>) -> Result<Vec<Finding>, Failure> {
     let sessions = service::sessions(config, store).await?;
     let mut findings = survey::connections(&sessions).await;
+    if config.server.public_url.is_none() && sessions.values().any(|session| session.connector.webhooks().is_some()) {
+        findings.push(Finding::warning(
+            "server",
+            "`public_url` is not set, so no provider can push changes here: they are found by polling only",
+        ));
+    }
     for surveyed in survey::sides(config, &sessions) {
         match surveyed.describe().await {
             Ok(schema) => findings.extend(surveyed.judge(&schema)),

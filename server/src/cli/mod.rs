@@ -10,6 +10,7 @@ mod check;
 mod conflicts;
 mod deliveries;
 mod failure;
+mod faults;
 mod fields;
 mod finding;
 mod logging;
@@ -25,6 +26,7 @@ mod signals;
 mod survey;
 mod syncs;
 mod target;
+mod watch;
 
 use std::process::ExitCode;
 

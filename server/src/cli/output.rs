@@ -119,7 +119,7 @@ impl Tone {
 impl Item {
     /// A plain cell.
     pub(crate) fn text(text: impl ToString) -> Self {
-        Self { text: clean(&text.to_string()), tone: Tone::Plain, right: false }
+        Self { text: tidy(&text.to_string()), tone: Tone::Plain, right: false }
     }
 
     /// A number, aligned to the right.
@@ -151,7 +151,7 @@ impl Item {
 }
 
 /// Text from outside, fit for a terminal: a record's value must not move the cursor or change colours.
-fn clean(text: &str) -> String {
+pub(crate) fn tidy(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn values_cannot_steer_the_terminal() {
-        assert_eq!(clean("a\u{1b}[31mb\nc"), "a [31mb c");
+        assert_eq!(tidy("a\u{1b}[31mb\nc"), "a [31mb c");
     }
 
     #[test]

@@ -12,6 +12,7 @@ use super::{
     output::{Item, Output, Tone, plain},
     paging::Paging,
     target::Target,
+    watch::Watch,
 };
 
 /// The most field columns of a list; a single record shows all of its fields.
@@ -30,6 +31,8 @@ pub(crate) struct Records {
 enum Verb {
     /// List a model's records, in the order of their last change.
     List(List),
+    /// Print changes as they come, with who wrote what.
+    Watch(Watch),
     /// Show a record with who wrote each field.
     Get(Named),
     /// Create a record.
@@ -116,6 +119,7 @@ impl Records {
         let api = self.target.connect()?;
         match self.verb {
             Verb::List(args) => args.run(&api, output).await,
+            Verb::Watch(args) => args.run(&api, output).await,
             Verb::Get(named) => named.show(&api, output).await,
             Verb::Create { model, fields, idempotency_key } => {
                 let fields = fields::collect(fields);

@@ -5,12 +5,13 @@ use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
 };
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde_json::json;
-use syncline_sandbox::{FaultProfile, Population, Running, Sandbox, SandboxConfig};
+use syncline_sandbox::{Population, Running, Sandbox, SandboxConfig};
 
 use super::{
     failure::Failure,
+    faults::Faults,
     output::{Item, Output, Tone},
     signals,
 };
@@ -39,27 +40,6 @@ pub(crate) struct SandboxArgs {
     /// Multiplies every lag and overlap; 1 is real length.
     #[arg(long, default_value_t = 1.0, value_parser = time_scale, value_name = "FACTOR")]
     time_scale: f64,
-}
-
-/// How often things go wrong, as the command line spells it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Faults {
-    /// Only what the products always do.
-    Off,
-    /// What a busy account sees on a normal day.
-    Usual,
-    /// A bad day.
-    Storm,
-}
-
-impl From<Faults> for FaultProfile {
-    fn from(faults: Faults) -> Self {
-        match faults {
-            Faults::Off => Self::Off,
-            Faults::Usual => Self::Usual,
-            Faults::Storm => Self::Storm,
-        }
-    }
 }
 
 fn time_scale(text: &str) -> Result<f64, String> {

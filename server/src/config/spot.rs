@@ -143,7 +143,9 @@ impl<'a> Spot<'a> {
     /// A text that says something; numbers and booleans written plainly are taken as they stand.
     pub(super) fn text(&self) -> Option<String> {
         match &*self.node.kind {
-            Kind::Scalar { text, plain } if !text.trim().is_empty() && !(*plain && is_null(text)) => Some(text.clone()),
+            Kind::Scalar { text, plain } if !text.trim().is_empty() && (!*plain || !is_null(text)) => {
+                Some(text.clone())
+            }
             _ => {
                 self.expected("a text", "write the value after the colon");
                 None

@@ -170,14 +170,26 @@ pub(crate) struct Server {
 impl Server {
     /// Runs a verb against the server.
     pub(crate) fn run(&self, arguments: &[&str]) -> Outcome {
-        let environment = [("SYNCLINE_API", self.api.as_str()), ("SYNCLINE_KEY", KEY)];
-        run(arguments, &environment.map(|(name, value)| (name.to_owned(), value.to_owned())))
+        run(arguments, &self.environment())
     }
 
     /// Runs a verb for its JSON.
     pub(crate) fn json(&self, arguments: &[&str], code: i32) -> Value {
         let arguments: Vec<&str> = arguments.iter().copied().chain(["--json"]).collect();
         json(&self.run(&arguments), &arguments, code)
+    }
+
+    /// The first change that `records watch` shows from the beginning of the feed; it must end well when it is asked to.
+    pub(crate) fn first_change(&self) -> Value {
+        let arguments = ["records", "watch", "--after", "0", "--json"];
+        let mut watch = Announced::start(&arguments, &self.environment());
+        assert_eq!(watch.end(), Some(0), "watching ends well");
+        watch.announcement.take()
+    }
+
+    fn environment(&self) -> [(String, String); 2] {
+        let environment = [("SYNCLINE_API", self.api.as_str()), ("SYNCLINE_KEY", KEY)];
+        environment.map(|(name, value)| (name.to_owned(), value.to_owned()))
     }
 
     /// Waits until every side has been read and nothing is left to be sent.

@@ -19,7 +19,7 @@ use syncline_core::{
 use super::super::{
     failure::Failure,
     finding::Finding,
-    output::{Item, Output, Tone, plain},
+    output::{Item, Output, Tone, plain, tidy},
 };
 use crate::{
     config::Config,
@@ -266,7 +266,7 @@ impl Owed {
             output.line(format!(
                 "  {} {}",
                 Tone::Warn.paint(&format!("{connection} holds back {count}:")),
-                clip_line(reason)
+                tidy(reason)
             ))?;
         }
         Ok(())
@@ -275,11 +275,6 @@ impl Owed {
 
 /// A value short enough for a list of examples.
 fn clip(text: &str) -> String {
-    let line = clip_line(text);
+    let line = tidy(text);
     if line.chars().count() <= 40 { line } else { line.chars().take(39).chain(['…']).collect() }
-}
-
-/// Text from an account on one line, without anything that could steer a terminal.
-fn clip_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
