@@ -160,3 +160,23 @@ fn records_are_made_changed_and_brought_back_from_the_command_line() {
     assert_eq!(paused["phase"], "paused", "{paused}");
     server.end();
 }
+
+#[test]
+fn a_connection_that_is_authorised_again_uses_its_new_token() {
+    let mut stage = Stage::set(0);
+    let created = stage.run(&["plan", "--create-fields"]);
+    assert_eq!(created.status, Some(0), "{}", created.stderr);
+
+    let good = stage.set_variable("SF_REFRESH", "revoked");
+    let refused = stage.run(&["check"]);
+    assert_eq!(
+        refused.status,
+        Some(1),
+        "the configured token is used, not what an earlier one had brought: {}",
+        refused.stdout
+    );
+    assert!(refused.stdout.contains("authorise the connection again"), "{}", refused.stdout);
+
+    stage.set_variable("SF_REFRESH", &good);
+    assert_eq!(stage.run(&["check"]).status, Some(0));
+}

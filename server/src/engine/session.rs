@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use serde::{Deserialize, Serialize};
 use syncline_connectors::connector::{Connector, Credentials};
 use syncline_core::{
     budget::{Budgets, Call},
@@ -46,6 +47,8 @@ pub struct Session {
     pub connector: Arc<dyn Connector>,
     store: Arc<dyn Store>,
     key: Arc<SecretsKey>,
+    /// Names the configured credentials that the present ones come from.
+    configured: String,
     credentials: tokio::sync::RwLock<Credentials>,
     refreshing: tokio::sync::Mutex<()>,
     budgets: Mutex<Budgets>,
@@ -67,8 +70,16 @@ pub enum SessionError {
     Format(ConnectionId),
 }
 
+/// Credentials as they are kept.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    configured: String,
+    credentials: Credentials,
+}
+
 impl Session {
-    /// Opens a session with the credentials in the store or, where there are none yet, with `initial`.
+    /// Opens a session with the credentials in the store or, where there are none yet, with `initial`. Kept credentials
+    /// that come from others than `initial` give way to it: somebody has authorised the connection again.
     ///
     /// # Errors
     /// The stored credentials cannot be read.
@@ -82,12 +93,15 @@ impl Session {
         stop: CancellationToken,
     ) -> Result<Self, SessionError> {
         let handle = store.tenant(&tenant);
+        let configured = name_of(&initial);
         let credentials = match handle.credentials(&connection).await? {
             None => initial,
             Some(sealed) => {
                 let place = Place { tenant: &tenant, connection: &connection, purpose: PURPOSE };
                 let bytes = key.open(&place, &sealed)?;
-                serde_json::from_slice(&bytes).map_err(|_| SessionError::Format(connection.clone()))?
+                let kept: Kept =
+                    serde_json::from_slice(&bytes).map_err(|_| SessionError::Format(connection.clone()))?;
+                if kept.configured == configured { kept.credentials } else { initial }
             }
         };
         let offset_ms = handle.clock_offset_ms(&connection).await?.unwrap_or(0);
@@ -98,6 +112,7 @@ impl Session {
             connector,
             store,
             key,
+            configured,
             credentials: tokio::sync::RwLock::new(credentials),
             refreshing: tokio::sync::Mutex::new(()),
             budgets,
@@ -238,7 +253,8 @@ impl Session {
             remedy: Remedy::Retry,
             message: format!("the refreshed credentials could not be stored: {error}"),
         };
-        let bytes = serde_json::to_vec(credentials).map_err(|error| failed(error.to_string()))?;
+        let kept = Kept { configured: self.configured.clone(), credentials: credentials.clone() };
+        let bytes = serde_json::to_vec(&kept).map_err(|error| failed(error.to_string()))?;
         let place = Place { tenant: &self.tenant, connection: &self.connection, purpose: PURPOSE };
         let sealed = self.key.seal(&place, &bytes).map_err(|error| failed(error.to_string()))?;
         let store = self.store.tenant(&self.tenant);
@@ -252,6 +268,16 @@ impl Session {
             () = self.stop.cancelled() => Err(ProviderError { remedy: Remedy::Retry, message: "the service is shutting down".into() }),
         }
     }
+}
+
+/// A name for configured credentials that tells nothing of them: a hash of their parts.
+fn name_of(initial: &Credentials) -> String {
+    let mut hasher = blake3::Hasher::new_derive_key("syncline 2026 configured credentials");
+    for part in [Some(&initial.access_token), initial.refresh_token.as_ref(), initial.base_url.as_ref()] {
+        hasher.update(&part.map_or(u64::MAX, |part| part.len() as u64).to_le_bytes());
+        hasher.update(part.map_or(&[], |part| part.as_bytes()));
+    }
+    hasher.finalize().to_hex().to_string()
 }
 
 fn backoff(attempt: u32) -> Duration {

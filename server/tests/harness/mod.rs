@@ -139,6 +139,12 @@ impl Stage {
         json(&self.run(&arguments), &arguments, code)
     }
 
+    /// Sets a variable of the environment in which verbs run, and returns what it was.
+    pub(crate) fn set_variable(&mut self, name: &str, value: &str) -> String {
+        let variable = self.environment.iter_mut().find(|(known, _)| known == name);
+        std::mem::replace(&mut variable.expect("a variable of the stage").1, value.to_owned())
+    }
+
     /// Writes that either account has accepted so far.
     pub(crate) fn writes(&self) -> u64 {
         ["salesforce", "hubspot"].iter().map(|provider| self.accepted(provider)).sum()
