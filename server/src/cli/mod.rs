@@ -9,8 +9,10 @@
 mod check;
 mod conflicts;
 mod deliveries;
+pub mod demo;
+mod demo;
 mod failure;
-mod faults;
+pub mod faults;
 mod fields;
 mod finding;
 mod logging;
@@ -47,6 +49,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Verb {
+    /// Keep two emulated accounts and a product the same while all three are edited, and judge the result.
+    Demo(demo::DemoArgs),
     /// Run the server.
     Serve(serve::Serve),
     /// Show what a first sync would do, with nothing written.
@@ -82,6 +86,7 @@ pub fn run() -> ExitCode {
 
 async fn dispatch(verb: Verb, output: Output) -> Result<(), Failure> {
     match verb {
+        Verb::Demo(args) => args.run(output).await,
         Verb::Serve(args) => args.run(output).await,
         Verb::Plan(args) => args.run(output).await,
         Verb::Check(args) => args.run(output).await,

@@ -1,0 +1,27 @@
+//! Why a run of the demo could not come to its end.
+
+use std::time::Duration;
+
+use super::Standing;
+
+/// Why a run could not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum DemoError {
+    /// Something did not start or stop.
+    #[error("the demo cannot run: {0}")]
+    Start(String),
+    /// The API did not answer as it must.
+    #[error(transparent)]
+    Api(#[from] syncline_client::Error),
+    /// An emulator did not answer as it must.
+    #[error("an emulator did not do what was asked: {0}")]
+    Call(String),
+    /// There was always something left to do.
+    #[error("it did not grow quiet in {} s: {standing}; the log says more with SYNCLINE_LOG=debug", .patience.as_secs())]
+    NeverQuiet {
+        /// How long was waited.
+        patience: Duration,
+        /// What was left to do.
+        standing: Standing,
+    },
+}
