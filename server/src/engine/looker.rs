@@ -13,7 +13,7 @@ const LOOKS_PER_ROUND: usize = 100;
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(1);
 
 /// Runs until the service stops.
-pub async fn run(side: Arc<RunningSide>) {
+pub(super) async fn run(side: Arc<RunningSide>) {
     while side.unpaused().await {
         match round(&side).await {
             Ok(true) => {}

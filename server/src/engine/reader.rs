@@ -49,7 +49,7 @@ enum Mode {
 }
 
 /// Runs until the service stops.
-pub async fn run(side: Arc<RunningSide>) {
+pub(super) async fn run(side: Arc<RunningSide>) {
     let mut pause = PAUSE_AFTER_FAILURE;
     let mut mode = None;
     while side.unpaused().await {

@@ -41,7 +41,7 @@ const SEARCHES_PER_CALL: usize = 100;
 const IDLE_MAX: Duration = Duration::from_secs(30);
 
 /// Runs until the service stops.
-pub async fn run(side: Arc<RunningSide>) {
+pub(super) async fn run(side: Arc<RunningSide>) {
     while side.unpaused().await {
         match round(&side).await {
             Ok(wait) => tokio::select! {
