@@ -168,6 +168,22 @@ mod tests {
         }
     }
 
+    /// The error about an unknown setting names all that are known: each must be in the documentation.
+    #[test]
+    fn every_setting_is_documented() {
+        let readme = include_str!("../README.md");
+        for provider in PROVIDERS {
+            let error = build_error(provider.name, json!({"no such setting": 1})).unwrap_or_default();
+            let (_, known) = error.split_once("expected one of ").expect("the known settings");
+            let known: Vec<&str> = known.split(", ").map(|name| name.trim_matches('`')).collect();
+            assert!(known.len() > 3, "{known:?}");
+            let section = readme.split("\n## ").find(|section| section.starts_with(provider.title)).expect("a section");
+            for name in known {
+                assert!(section.contains(&format!("| `{name}` |")), "{} {name}", provider.title);
+            }
+        }
+    }
+
     #[test]
     fn secrets_are_not_shown() {
         let integration = Integration { client_secret: Some("hush".into()), ..Integration::default() };
