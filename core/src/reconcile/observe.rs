@@ -96,7 +96,7 @@ impl Pass<'_> {
 
     /// Asks for a read by id, whose answer will count.
     pub(super) fn look_again(&mut self, connection: &ConnectionId, id: ExternalId) {
-        self.out.verdict = self.out.verdict.max_with(Verdict::Unconfirmed);
+        self.out.verdict = self.out.verdict.or_changed(Verdict::Unconfirmed);
         self.out.follow_ups.insert(FollowUp::Read { connection: connection.clone(), id });
     }
 
@@ -325,7 +325,8 @@ impl Pass<'_> {
 }
 
 impl Verdict {
-    fn max_with(self, other: Self) -> Self {
+    /// `other`, unless the record has changed already.
+    pub(super) fn or_changed(self, other: Self) -> Self {
         if self == Self::Changed { self } else { other }
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     outbox::Delivery,
     remote::{Refusal, Remedy},
     replica::{Intent, IntentVerb, Link, Observation, Parked, Replica, Source, StoredForm, Written},
-    time::{Clock, Tick},
+    time::{Clock, Millis, Tick},
     value::Value,
 };
 
@@ -51,7 +51,9 @@ impl Pass<'_> {
             }
             Receipt::Unknown { .. } => {}
         }
-        self.release_held(connection, &intent)
+        self.release_held(connection, &intent)?;
+        self.out.verdict = self.out.verdict.or_changed(Verdict::Delivery);
+        Ok(())
     }
 
     fn applied(
@@ -214,7 +216,7 @@ impl Pass<'_> {
         &mut self,
         connection: &ConnectionId,
         message: &str,
-        wait_until: crate::time::Millis,
+        wait_until: Millis,
     ) -> Result<(), ReconcileError> {
         let replica = self.replica_mut(connection)?;
         if let Some(intent) = &mut replica.intent {
@@ -234,18 +236,21 @@ impl Pass<'_> {
         let replica = self.replica_mut(connection)?;
         let Some(intent) = replica.intent.take() else { return Ok(()) };
         for (name, sent) in &intent.fields {
-            let Some(shown) = observation.fields.get(name) else { continue };
-            let before = replica.baseline.get(name).cloned().unwrap_or_default();
-            let heads = replica.reflected.of(name).clone();
-            let written = Written { sent: sent.clone(), before: before.clone(), heads, suspects: Vec::new() };
-            replica.written.insert(name.clone(), written);
-            if *shown == before || shown.loose_fold() != sent.loose_fold() {
+            if !observation.fields.contains_key(name) {
                 continue;
             }
-            replica.reflected.set(name, intent.heads.clone());
-            replica.baseline.insert(name.clone(), shown.clone());
-            if shown != sent {
-                replica.stored.insert(name.clone(), StoredForm { sent: sent.clone(), stored: shown.clone() });
+            let before = replica.baseline.get(name).cloned().unwrap_or_default();
+            let effect = effect_of(&intent, observation, name, &before);
+            if effect == Effect::None {
+                continue;
+            }
+            let heads = replica.reflected.of(name).clone();
+            let written = Written { sent: sent.clone(), before, heads, suspects: Vec::new() };
+            replica.written.insert(name.clone(), written);
+            if effect == Effect::Proved {
+                replica.reflected.set(name, intent.heads.clone());
+                replica.baseline.insert(name.clone(), sent.clone());
+                replica.stored.remove(name);
             }
         }
         if intent.verb == IntentVerb::Create && matches!(replica.link, Link::Unlinked) {
@@ -255,7 +260,10 @@ impl Pass<'_> {
         replica.settled = replica.settled.max(Tick(observation.begun.0.saturating_sub(1)));
         replica.looked = replica.looked.max(tick);
         self.moved.insert(connection.clone());
-        self.release_held(connection, &intent)
+        self.release_held(connection, &intent)?;
+        // What became of the readings that waited says nothing of the one that ended their waiting.
+        self.out.verdict = self.out.verdict.or_changed(Verdict::Echo);
+        Ok(())
     }
 
     /// Readings that waited for the write: their values of sent fields must be accounted for, and each is then judged like
@@ -298,5 +306,36 @@ impl Pass<'_> {
             self.out.follow_ups.insert(FollowUp::Read { connection: connection.clone(), id });
         }
         Ok(())
+    }
+}
+
+/// Whether a write whose answer was lost took effect on a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Effect {
+    /// It did: the field shows a form of what was sent, or the provider's history holds our write.
+    Proved,
+    /// It did not.
+    None,
+    /// The field shows a third value, which may stand before our write or after it.
+    Unknown,
+}
+
+fn effect_of(intent: &Intent, observation: &Observation, name: &FieldName, before: &Value) -> Effect {
+    let Some(sent) = intent.fields.get(name) else { return Effect::None };
+    let shown = observation.fields.get(name).unwrap_or(&Value::Null);
+    if let (Some(history), Some(looked)) = (observation.past.get(name), intent.expected) {
+        // Only this write of ours can be newer than the look before it.
+        let ours = |from: Millis| history.iter().any(|past| past.by_us && past.at >= from);
+        if ours(looked.stamp.plus(i64::from(looked.precision_ms.max(1)))) {
+            return Effect::Proved;
+        }
+        if !ours(looked.stamp) {
+            return Effect::None;
+        }
+    }
+    match shown {
+        shown if shown == before => Effect::None,
+        shown if shown.loose_fold() == sent.loose_fold() => Effect::Proved,
+        _ => Effect::Unknown,
     }
 }

@@ -1,25 +1,60 @@
 //! Generated histories of observations, client edits, deliveries, receipts, repeats, reorderings and stale reads over two
 //! to four systems, and the laws that must hold for each. A failing history prints its seed and its trace.
+//!
+//! `SYNCLINE_HISTORIES=n` asks for more histories, `SYNCLINE_SEED=n` for one.
 
 mod system;
 mod world;
 
+use std::{
+    cell::Cell,
+    panic::{self, AssertUnwindSafe},
+    sync::Once,
+};
+
 use world::{Scope, Shares, World};
+
+/// How many failing seeds are listed.
+const LISTED_MAX: usize = 30;
 
 /// Histories per law; `SYNCLINE_HISTORIES` asks for more.
 fn histories() -> u64 {
     std::env::var("SYNCLINE_HISTORIES").ok().and_then(|text| text.parse().ok()).unwrap_or(1_500)
 }
 
-fn run(seed: u64, scope: Scope) -> Shares {
-    let mut world = World::new(seed, scope);
-    for _ in 0..scope.events {
-        world.event();
-    }
-    world.settle();
-    world.check();
-    world.check_repeats();
-    world.shares
+thread_local! {
+    /// Whether panics of this thread are collected instead of printed.
+    static COLLECTS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs one history; `Err` holds what was broken and the trace.
+fn run(seed: u64, scope: Scope) -> Result<Shares, String> {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let print = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            if !COLLECTS.get() {
+                print(info);
+            }
+        }));
+    });
+    COLLECTS.set(true);
+    let result = panic::catch_unwind(AssertUnwindSafe(|| {
+        let mut world = World::new(seed, scope);
+        for _ in 0..scope.events {
+            world.event();
+        }
+        world.settle();
+        world.check();
+        world.check_repeats();
+        world.shares
+    }));
+    COLLECTS.set(false);
+    result.map_err(|cause| match (cause.downcast_ref::<String>(), cause.downcast_ref::<&str>()) {
+        (Some(text), _) => text.clone(),
+        (None, Some(text)) => (*text).to_owned(),
+        (None, None) => "it panicked".to_owned(),
+    })
 }
 
 /// Runs many histories and prints how much trouble they held.
@@ -27,30 +62,20 @@ fn run_all(name: &str, scope: impl Fn(u64) -> Scope) {
     let only = std::env::var("SYNCLINE_SEED").ok().and_then(|text| text.parse::<u64>().ok());
     let seeds = only.map_or(0..histories(), |seed| seed..seed + 1);
     let mut total = Shares::default();
+    let mut broken = Vec::new();
     for seed in seeds {
-        let scope = scope(seed);
-        let shares = std::panic::catch_unwind(|| run(seed, scope));
-        let shares = shares.unwrap_or_else(|cause| {
-            eprintln!("{name}: seed {seed} failed; repeat it with SYNCLINE_SEED={seed}");
-            std::panic::resume_unwind(cause)
-        });
-        total.events += shares.events;
-        total.races += shares.races;
-        total.stale_reads += shares.stale_reads;
-        total.repeats += shares.repeats;
-        total.deletes += shares.deletes;
-        total.lost_answers += shares.lost_answers;
+        match run(seed, scope(seed)) {
+            Ok(shares) => total.add(&shares),
+            Err(text) => broken.push((seed, text)),
+        }
     }
-    let percent = |part: u64| part as f64 * 100.0 / total.events.max(1) as f64;
-    println!(
-        "{name}: {} events; same-field races {:.1} %, stale reads {:.1} %, repeats {:.1} %, deletes {:.1} %, lost answers {:.1} %",
-        total.events,
-        percent(total.races),
-        percent(total.stale_reads),
-        percent(total.repeats),
-        percent(total.deletes),
-        percent(total.lost_answers),
-    );
+    println!("{name}: {total}");
+    for (seed, text) in broken.iter().take(LISTED_MAX) {
+        println!("{name}: SYNCLINE_SEED={seed}: {}", text.lines().next().unwrap_or_default());
+    }
+    if let Some((seed, text)) = broken.first() {
+        panic!("{name}: {} histories broke a law; the first, seed {seed}:\n{text}", broken.len());
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! One record, its providers, their users, a client of the API and a network that delays, repeats, reorders and loses.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -42,6 +42,38 @@ pub(crate) struct Shares {
     pub(crate) repeats: u64,
     pub(crate) deletes: u64,
     pub(crate) lost_answers: u64,
+}
+
+impl Shares {
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.events += other.events;
+        self.races += other.races;
+        self.stale_reads += other.stale_reads;
+        self.repeats += other.repeats;
+        self.deletes += other.deletes;
+        self.lost_answers += other.lost_answers;
+    }
+
+    /// How many of a hundred events were of this kind.
+    pub(crate) fn percent(&self, part: u64) -> f64 {
+        part as f64 * 100.0 / self.events.max(1) as f64
+    }
+}
+
+impl fmt::Display for Shares {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} events", self.events)?;
+        for (name, part) in [
+            ("same-field races", self.races),
+            ("stale reads", self.stale_reads),
+            ("repeats", self.repeats),
+            ("deletes", self.deletes),
+            ("lost answers", self.lost_answers),
+        ] {
+            write!(f, ", {name} {:.1} %", self.percent(part))?;
+        }
+        Ok(())
+    }
 }
 
 /// An edit that somebody made and was told is done.
