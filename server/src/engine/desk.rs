@@ -268,6 +268,7 @@ async fn steer_side(side: &RunningSide, verb: Steering) -> Result<(), StoreError
             side.reset.store(true, std::sync::atomic::Ordering::SeqCst);
         }
         Steering::Approve => {
+            side.deletes_approved.store(true, std::sync::atomic::Ordering::SeqCst);
             side.update(|state| {
                 state.approved = true;
                 if state.phase == Phase::WaitingApproval {

@@ -4,6 +4,7 @@
 //!
 //! * [`reader`]: backfill, changes and deletes of one side. [`looker`]: hints and doubts, read by id.
 //! * [`intake`]: the one way into the store, a transaction around `reconcile`.
+//! * [`sweeper`]: the complete listing that finds what vanished without a sign.
 //! * [`writer`]: deliveries of one side.
 //! * [`session`]: a connection's credentials, budgets and retries. [`side`]: what the tasks of a side share.
 //! * [`commands`], [`desk`]: what HTTP handlers ask, and the answers.
@@ -17,6 +18,7 @@ mod looker;
 mod reader;
 pub mod session;
 pub mod side;
+mod sweeper;
 pub mod tally;
 mod writer;
 

@@ -21,6 +21,7 @@ use super::{
     clock::Clock,
     intake::Batch,
     side::{RunningSide, StepError},
+    sweeper::Sweeper,
 };
 use crate::{
     config::Approval,
@@ -45,7 +46,7 @@ const DELETES: &str = "deletes";
 /// What the reader is doing.
 enum Mode {
     Backfill(Backfill),
-    Follow { changes: Incremental, deletions: Deletions, archived: Option<Backfill> },
+    Follow { changes: Incremental, deletions: Deletions, archived: Option<Backfill>, sweeper: Sweeper },
 }
 
 /// Runs until the service stops.
@@ -98,16 +99,24 @@ async fn step(side: &RunningSide, mode: &mut Option<Mode>) -> Result<Duration, S
             }
             Ok(Duration::ZERO)
         }
-        Mode::Follow { changes, deletions, archived } => {
+        Mode::Follow { changes, deletions, archived, sweeper } => {
             let after_changes = match step_changes(side, changes).await? {
                 Progress::Resync => {
+                    side.tenant().forget_checkpoints(&side.sync.name, &side.connection).await?;
                     *mode = Some(Mode::Backfill(begin_backfill(side)));
                     return Ok(Duration::ZERO);
                 }
                 Progress::Wait(wait) => wait,
             };
-            let after_deletes = step_deletes(side, deletions, archived).await?;
-            Ok(after_changes.min(after_deletes))
+            let after_deletes = match step_deletes(side, deletions, archived).await? {
+                Progress::Resync => {
+                    sweeper.sweep_now();
+                    Duration::ZERO
+                }
+                Progress::Wait(wait) => wait,
+            };
+            let after_sweep = sweeper.step(side).await?;
+            Ok(after_changes.min(after_deletes).min(after_sweep))
         }
     }
 }
@@ -117,7 +126,7 @@ enum Progress {
     Resync,
 }
 
-fn spec(side: &RunningSide, deleted: bool) -> ReadSpec {
+pub(super) fn spec(side: &RunningSide, deleted: bool) -> ReadSpec {
     let object = side.part().map_or_else(|| "".into(), |part| part.object.clone());
     let facts = side.session.connector.reader().cursor(&object);
     ReadSpec { object, fields: side.remote_fields(), facts, deleted }
@@ -144,7 +153,8 @@ async fn load(side: &RunningSide) -> Result<Mode, StepError> {
         let deletions =
             read::<Deletions>(side, DELETES).await?.unwrap_or_else(|| Deletions::since(changes.checkpoint()));
         mark_live(side).await?;
-        return Ok(Mode::Follow { changes, deletions, archived: None });
+        let sweeper = Sweeper::load(side).await?;
+        return Ok(Mode::Follow { changes, deletions, archived: None, sweeper });
     }
     let backfill = read::<BackfillState>(side, BACKFILL)
         .await?
@@ -154,13 +164,16 @@ async fn load(side: &RunningSide) -> Result<Mode, StepError> {
     Ok(Mode::Backfill(backfill))
 }
 
-async fn read<T: serde::de::DeserializeOwned>(side: &RunningSide, stream: &str) -> Result<Option<T>, StoreError> {
+pub(super) async fn read<T: serde::de::DeserializeOwned>(
+    side: &RunningSide,
+    stream: &str,
+) -> Result<Option<T>, StoreError> {
     let text = side.tenant().checkpoint(&side.stream(stream)).await?;
     // A checkpoint of an older version that cannot be read any more costs a new backfill, not an outage.
     Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
 }
 
-fn checkpoint<T: serde::Serialize>(
+pub(super) fn checkpoint<T: serde::Serialize>(
     side: &RunningSide,
     stream: &str,
     state: &T,
@@ -209,7 +222,8 @@ async fn step_backfill(side: &RunningSide, backfill: &mut Backfill) -> Result<Op
                 vec![checkpoint(side, CHANGES, changes.state(), 0)?, checkpoint(side, DELETES, &deletions, 0)?];
             side.take(Batch { checkpoints, ..Batch::default() }).await?;
             mark_live(side).await?;
-            Ok(Some(Mode::Follow { changes, deletions, archived: None }))
+            let sweeper = Sweeper::load(side).await?;
+            Ok(Some(Mode::Follow { changes, deletions, archived: None, sweeper }))
         }
     }
 }
@@ -252,7 +266,7 @@ async fn note_success(side: &RunningSide) -> Result<(), StoreError> {
     Ok(())
 }
 
-async fn fetch(
+pub(super) async fn fetch(
     side: &RunningSide,
     request: &PageRequest,
     call: Call,
@@ -268,7 +282,7 @@ async fn fetch(
 }
 
 /// Takes a page in, in several transactions where it is large; the checkpoint comes with the last.
-async fn take_page(
+pub(super) async fn take_page(
     side: &RunningSide,
     page: Page,
     begun: syncline_core::time::Tick,
@@ -290,19 +304,19 @@ async fn step_deletes(
     side: &RunningSide,
     deletions: &mut Deletions,
     archived: &mut Option<Backfill>,
-) -> Result<Duration, StepError> {
+) -> Result<Progress, StepError> {
     if let Some(listing) = archived {
         if step_archived(side, listing).await? {
             *archived = None;
         }
-        return Ok(Duration::ZERO);
+        return Ok(Progress::Wait(Duration::ZERO));
     }
     let now = side.session.provider_now();
     let window = match deletions.next(now) {
-        DeletionStep::Wait { after_ms } => return Ok(Duration::from_millis(after_ms)),
+        DeletionStep::Wait { after_ms } => return Ok(Progress::Wait(Duration::from_millis(after_ms))),
         DeletionStep::Look(window) => window,
     };
-    let Some(part) = side.part() else { return Ok(side.schedule.poll) };
+    let Some(part) = side.part() else { return Ok(Progress::Wait(side.schedule.poll)) };
     let reader = side.session.connector.reader();
     let call = Call::live(CallKind::Other);
     let answer = side
@@ -310,9 +324,11 @@ async fn step_deletes(
         .call(call, |credentials| async move { reader.deleted(&credentials, &part.object, window).await })
         .await;
     let pace = Pace { every_ms: pace(side).every_ms.saturating_mul(u64::from(POLLS_PER_DELETES)) };
+    let mut forgotten = false;
     match answer {
         Err(error) => match deletions.failed(now, &error) {
-            Recovery::Resumed | Recovery::Resync => {}
+            // The provider no longer remembers: only a sweep finds what was deleted meanwhile.
+            Recovery::Resumed | Recovery::Resync => forgotten = true,
             Recovery::Caller => return Err(error.into()),
         },
         Ok(Some(deleted)) => {
@@ -326,7 +342,7 @@ async fn step_deletes(
     }
     let checkpoints = vec![checkpoint(side, DELETES, deletions, 0)?];
     side.take(Batch { checkpoints, ..Batch::default() }).await?;
-    Ok(Duration::ZERO)
+    Ok(if forgotten { Progress::Resync } else { Progress::Wait(Duration::ZERO) })
 }
 
 /// One page of the list of archived objects; `true` once it is done.
@@ -346,24 +362,27 @@ async fn step_archived(side: &RunningSide, listing: &mut Backfill) -> Result<boo
 }
 
 /// Reads those of the objects by id that are linked to a record.
-async fn look_at_linked(side: &RunningSide, ids: Vec<ExternalId>) -> Result<(), StepError> {
-    let Some(part) = side.part() else { return Ok(()) };
+pub(super) async fn look_at_linked(side: &RunningSide, ids: Vec<ExternalId>) -> Result<(), StepError> {
+    let linked = still_linked(side, ids).await?;
+    if !linked.is_empty() {
+        side.look(&linked, Vec::new()).await?;
+    }
+    Ok(())
+}
+
+/// Those of the objects that a record is linked to now.
+pub(super) async fn still_linked(side: &RunningSide, ids: Vec<ExternalId>) -> Result<Vec<ExternalId>, StepError> {
+    let Some(part) = side.part() else { return Ok(Vec::new()) };
     let tenant = side.tenant();
+    let mut linked = Vec::new();
     for chunk in ids.chunks(ROWS_PER_COMMIT) {
         let known = tenant.find_replicas(&side.connection, &part.object, chunk).await?;
         let records: Vec<_> = known.values().copied().collect();
         let states: HashMap<_, _> = tenant.load(&records).await?.into_iter().map(|state| (state.id, state)).collect();
-        let linked: Vec<ExternalId> = known
-            .into_iter()
-            .filter(|(id, record)| {
-                let replica = states.get(record).and_then(|state| state.replicas.get(&side.connection));
-                replica.is_some_and(|replica| replica.link.linked() == Some(id))
-            })
-            .map(|(id, _)| id)
-            .collect();
-        if !linked.is_empty() {
-            side.look(&linked, Vec::new()).await?;
-        }
+        linked.extend(known.into_iter().filter_map(|(id, record)| {
+            let replica = states.get(&record)?.replicas.get(&side.connection)?;
+            (replica.link.linked() == Some(&id)).then_some(id)
+        }));
     }
-    Ok(())
+    Ok(linked)
 }

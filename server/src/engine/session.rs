@@ -16,11 +16,12 @@ use syncline_core::{
     budget::{Budgets, Call},
     ids::{ConnectionId, TenantId},
     remote::{ProviderError, Remedy},
-    time::Millis,
+    replica::Observation,
+    time::{Clock, ClockKind, Millis},
 };
 use tokio_util::sync::CancellationToken;
 
-use super::clock::Clock;
+use super::clock::Clock as EngineClock;
 use crate::{
     secrets::{Place, SecretsKey},
     store::{Store, StoreError},
@@ -123,7 +124,24 @@ impl Session {
 
     /// The provider's present time: ours, corrected by the measured offset.
     pub fn provider_now(&self) -> Millis {
-        Clock::wall().plus(self.offset_ms.load(Ordering::Relaxed))
+        EngineClock::wall().plus(self.offset_ms.load(Ordering::Relaxed))
+    }
+
+    /// Moves the clocks of a reading from the provider's time to ours. The version keeps the provider's own stamp: it is
+    /// what the provider compares.
+    pub fn correct(&self, observation: &mut Observation) {
+        let offset_ms = self.offset_ms.load(Ordering::Relaxed);
+        if offset_ms == 0 {
+            return;
+        }
+        let ours = |at: Millis| at.plus(-offset_ms);
+        observation.clocks.values_mut().for_each(|clock| clock.at = ours(clock.at));
+        observation.past.values_mut().flatten().for_each(|past| past.at = ours(past.at));
+        let Some(version) = observation.version else { return };
+        let clock = Clock { at: ours(version.stamp), precision_ms: version.precision_ms, kind: ClockKind::Record };
+        for name in observation.fields.keys() {
+            observation.clocks.entry(name.clone()).or_insert(clock);
+        }
     }
 
     /// Measures the provider's clock and proves that the credentials work.
@@ -132,10 +150,10 @@ impl Session {
     /// The provider's.
     pub async fn probe(&self) -> Result<(), ProviderError> {
         let call = Call::live(syncline_core::budget::CallKind::Other);
-        let before = Clock::wall();
+        let before = EngineClock::wall();
         let probe =
             self.call(call, |credentials| async move { self.connector.reader().probe(&credentials).await }).await?;
-        let after = Clock::wall();
+        let after = EngineClock::wall();
         let middle = before.0.midpoint(after.0);
         let offset_ms = probe.now.0.saturating_sub(middle);
         // Whole-second Date headers and the way there and back blur the measurement by so much.
@@ -184,7 +202,7 @@ impl Session {
     /// The service is shutting down.
     pub async fn admitted(&self, call: Call) -> Result<(), ProviderError> {
         loop {
-            let now = Clock::wall();
+            let now = EngineClock::wall();
             let wait = match self.budgets.lock().unwrap_or_else(PoisonError::into_inner).take(now, call) {
                 Ok(()) => return Ok(()),
                 Err(wait) => wait,
@@ -197,7 +215,7 @@ impl Session {
     /// The provider said that a budget is used up.
     pub fn blocked(&self, call: Call, budget: &str, after_ms: Option<u64>) {
         let mut budgets = self.budgets.lock().unwrap_or_else(PoisonError::into_inner);
-        budgets.blocked(Clock::wall(), call.kind, budget, after_ms);
+        budgets.blocked(EngineClock::wall(), call.kind, budget, after_ms);
     }
 
     /// The present credentials, replaced first where they are about to expire.
@@ -206,7 +224,7 @@ impl Session {
     /// The refresh's.
     pub async fn fresh_credentials(&self) -> Result<Credentials, ProviderError> {
         let credentials = self.credentials.read().await.clone();
-        let soon = Clock::wall().plus(REFRESH_EARLY_MS);
+        let soon = EngineClock::wall().plus(REFRESH_EARLY_MS);
         let expires = credentials.access_token.is_empty() || credentials.expires_at.is_some_and(|at| at <= soon);
         if !expires || self.connector.refresher().is_none() || credentials.refresh_token.is_none() {
             return Ok(credentials);
@@ -234,7 +252,7 @@ impl Session {
         };
         let mut attempt = 0;
         let renewed = loop {
-            match refresher.refresh(&current, Clock::wall()).await {
+            match refresher.refresh(&current, EngineClock::wall()).await {
                 Ok(renewed) => break renewed,
                 Err(error) if error.remedy == Remedy::Retry && attempt + 1 < ATTEMPTS_MAX => {
                     attempt += 1;
@@ -258,7 +276,10 @@ impl Session {
         let place = Place { tenant: &self.tenant, connection: &self.connection, purpose: PURPOSE };
         let sealed = self.key.seal(&place, &bytes).map_err(|error| failed(error.to_string()))?;
         let store = self.store.tenant(&self.tenant);
-        store.put_credentials(&self.connection, &sealed, Clock::wall()).await.map_err(|error| failed(error.to_string()))
+        store
+            .put_credentials(&self.connection, &sealed, EngineClock::wall())
+            .await
+            .map_err(|error| failed(error.to_string()))
     }
 
     /// Sleeps, unless the service is shutting down.

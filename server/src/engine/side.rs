@@ -74,6 +74,8 @@ pub struct RunningSide {
     pub read_now: Notify,
     /// Set by a reset: the reader begins anew.
     pub reset: std::sync::atomic::AtomicBool,
+    /// A person has looked at a mass delete that a sweep found, and lets it pass.
+    pub deletes_approved: std::sync::atomic::AtomicBool,
     /// Wakes the writer.
     pub write_now: Notify,
     /// Ends every task.
@@ -144,6 +146,7 @@ impl RunningSide {
             paused: watch::Sender::new(paused),
             read_now: Notify::new(),
             reset: std::sync::atomic::AtomicBool::new(false),
+            deletes_approved: std::sync::atomic::AtomicBool::new(false),
             write_now: Notify::new(),
             stop,
             peers: std::sync::OnceLock::new(),
@@ -188,11 +191,14 @@ impl RunningSide {
         let (mut arrivals, mut quarantine) = (Vec::with_capacity(objects.len()), Vec::new());
         for object in objects {
             match side.mapping.observe(&object, side.key_field.as_deref(), source, begun) {
-                Ok(observation) => arrivals.push(Arrival::Observed {
-                    connection: self.connection.clone(),
-                    observation,
-                    raw: Arc::new(object),
-                }),
+                Ok(mut observation) => {
+                    self.session.correct(&mut observation);
+                    arrivals.push(Arrival::Observed {
+                        connection: self.connection.clone(),
+                        observation,
+                        raw: Arc::new(object),
+                    });
+                }
                 Err(faults) => {
                     let reason = faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
                     let raw = serde_json::to_value(&object).unwrap_or_default();

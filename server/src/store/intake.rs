@@ -25,6 +25,16 @@ pub trait Intake {
         ids: &[ExternalId],
     ) -> Result<HashMap<ExternalId, RecordId>, StoreError>;
 
+    /// Ids of objects that belong to records, ascending, after `after`; of objects that were deleted and merged as well. At
+    /// most `limit`.
+    async fn linked_ids(
+        &self,
+        connection: &ConnectionId,
+        object: &ObjectName,
+        after: Option<&ExternalId>,
+        limit: u32,
+    ) -> Result<Vec<ExternalId>, StoreError>;
+
     /// The live (not deleted) records of a model that have these match keys, at most [`MATCHES_MAX`] a key; keys that
     /// nobody has are left out. Keys are stored as 128-bit hashes that are bound to tenant and model.
     async fn find_matches(

@@ -14,8 +14,9 @@ use syncline_core::{
 
 use super::{
     SqliteTenant,
-    codec::{decode, decode_heads, decode_id, encode, id_list, key_hash, pk_list, unsigned},
+    codec::{decode, decode_heads, decode_id, encode, id_list, key_hash, unsigned},
     names::TenantNames,
+    replicas::decode_replica,
     values::decode_fields,
 };
 use crate::store::{
@@ -54,6 +55,27 @@ impl Intake for SqliteTenant {
         rows.iter().map(|row| Ok((ExternalId::new(row.try_get::<&str, _>(0)?), decode_id(row.try_get(1)?)?))).collect()
     }
 
+    async fn linked_ids(
+        &self,
+        connection: &ConnectionId,
+        object: &ObjectName,
+        after: Option<&ExternalId>,
+        limit: u32,
+    ) -> Result<Vec<ExternalId>, StoreError> {
+        let Some(side) = self.names().and_then(|names| names.number(connection)) else { return Ok(Vec::new()) };
+        let rows = sqlx::query(
+            "SELECT external_id FROM links WHERE connection = ? AND object = ? AND external_id > ? \
+             ORDER BY external_id LIMIT ?",
+        )
+        .bind(side)
+        .bind(object.as_str())
+        .bind(after.map_or("", ExternalId::as_str))
+        .bind(i64::from(limit))
+        .fetch_all(self.readers())
+        .await?;
+        rows.iter().map(|row| Ok(ExternalId::new(row.try_get::<&str, _>(0)?))).collect()
+    }
+
     async fn find_matches(
         &self,
         model: &ModelName,
@@ -86,91 +108,70 @@ impl Intake for SqliteTenant {
     }
 }
 
-/// Loads records, their own rows first: parts that are newer than the row make the later commit fail as stale, so that no
-/// transaction is needed for reading.
+/// A record's own row, its replicas and its journal, in one statement and so of one moment: a replica is read against the
+/// fields of its record.
+const LOAD: &str = "\
+    WITH wanted AS MATERIALIZED ( \
+        SELECT r.pk FROM json_each(?1) ids CROSS JOIN records r ON r.id = unhex(ids.value) WHERE r.tenant = ?2) \
+    SELECT 0, r.pk, r.revision, r.version, r.fields, r.genesis, r.id, r.model, r.first_seen_at, r.last_modified_at, \
+           r.deleted_at, r.heads, r.document FROM wanted CROSS JOIN records r ON r.pk = wanted.pk \
+    UNION ALL \
+    SELECT 1, p.record, p.connection, NULL, p.replica, p.baseline, NULL, NULL, NULL, NULL, NULL, NULL, NULL \
+           FROM wanted CROSS JOIN replicas p ON p.record = wanted.pk \
+    UNION ALL \
+    SELECT 2, j.record, j.revision, j.n, j.entry, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL \
+           FROM wanted CROSS JOIN journal j ON j.record = wanted.pk";
+
 async fn load(
     connection: &mut SqliteConnection,
     tenant: &TenantId,
     names: &TenantNames,
     ids: &[RecordId],
 ) -> Result<Vec<RecordState>, StoreError> {
-    let rows = sqlx::query(
-        "SELECT r.pk, r.id, r.model, r.revision, r.version, r.first_seen_at, r.last_modified_at, r.deleted_at, \
-         r.fields, r.genesis, r.heads, r.document \
-         FROM json_each(?) wanted CROSS JOIN records r ON r.id = unhex(wanted.value) WHERE r.tenant = ?",
-    )
-    .bind(id_list(ids))
-    .bind(names.pk)
-    .fetch_all(&mut *connection)
-    .await?;
+    let rows = sqlx::query(LOAD).bind(id_list(ids)).bind(names.pk).fetch_all(connection).await?;
     let mut states = BTreeMap::new();
+    let mut replicas = Vec::new();
+    let mut entries = Vec::new();
     for row in &rows {
-        states.insert(row.try_get::<i64, _>(0)?, decode_state(tenant, row)?);
+        let pk: i64 = row.try_get(1)?;
+        match row.try_get::<i64, _>(0)? {
+            0 => drop(states.insert(pk, decode_state(tenant, row)?)),
+            1 => replicas.push((pk, row)),
+            _ => entries.push((pk, row.try_get::<i64, _>(2)?, row.try_get::<i64, _>(3)?, row)),
+        }
     }
-    let pks = pk_list(states.keys().copied());
-    add_replicas(connection, names, &mut states, &pks).await?;
-    add_journal(connection, &mut states, &pks).await?;
+    for (pk, row) in replicas {
+        if let Some(state) = states.get_mut(&pk) {
+            let side = names.connection(row.try_get(2)?)?.clone();
+            let replica = decode_replica(row.try_get(4)?, row.try_get(5)?, &state.fields)?;
+            state.replicas.insert(side, replica);
+        }
+    }
+    entries.sort_unstable_by_key(|(pk, revision, n, _)| (*pk, *revision, *n));
+    for (pk, _, _, row) in entries {
+        if let Some(state) = states.get_mut(&pk) {
+            state.journal.push(decode("a journal entry", row.try_get(4)?)?);
+        }
+    }
     Ok(states.into_values().collect())
 }
 
 fn decode_state(tenant: &TenantId, row: &SqliteRow) -> Result<RecordState, StoreError> {
-    let genesis: Option<&str> = row.try_get(9)?;
+    let genesis: Option<&str> = row.try_get(5)?;
     Ok(RecordState {
         tenant: tenant.clone(),
-        id: decode_id(row.try_get(1)?)?,
-        model: ModelName::new(row.try_get::<&str, _>(2)?),
-        revision: unsigned(row.try_get(3)?),
-        version: unsigned(row.try_get(4)?),
-        fields: decode_fields(row.try_get(8)?)?,
-        deleted: row.try_get::<Option<i64>, _>(7)?.map(Millis),
-        document: Document::from_saved(row.try_get(11)?, decode_heads(row.try_get(10)?)?),
+        id: decode_id(row.try_get(6)?)?,
+        model: ModelName::new(row.try_get::<&str, _>(7)?),
+        revision: unsigned(row.try_get(2)?),
+        version: unsigned(row.try_get(3)?),
+        fields: decode_fields(row.try_get(4)?)?,
+        deleted: row.try_get::<Option<i64>, _>(10)?.map(Millis),
+        document: Document::from_saved(row.try_get(12)?, decode_heads(row.try_get(11)?)?),
         journal: genesis.map(|entry| decode("a journal entry", entry)).transpose()?.into_iter().collect(),
         replicas: BTreeMap::new(),
-        first_seen_at: Millis(row.try_get(5)?),
-        last_modified_at: Millis(row.try_get(6)?),
+        first_seen_at: Millis(row.try_get(8)?),
+        last_modified_at: Millis(row.try_get(9)?),
     })
-}
-
-async fn add_replicas(
-    connection: &mut SqliteConnection,
-    names: &TenantNames,
-    states: &mut BTreeMap<i64, RecordState>,
-    pks: &str,
-) -> Result<(), StoreError> {
-    let rows = sqlx::query(
-        "SELECT p.record, p.connection, p.replica FROM json_each(?) wanted \
-         CROSS JOIN replicas p ON p.record = wanted.value",
-    )
-    .bind(pks)
-    .fetch_all(connection)
-    .await?;
-    for row in &rows {
-        if let Some(state) = states.get_mut(&row.try_get::<i64, _>(0)?) {
-            let side = names.connection(row.try_get(1)?)?.clone();
-            state.replicas.insert(side, decode("a replica", row.try_get(2)?)?);
-        }
-    }
-    Ok(())
-}
-
-async fn add_journal(
-    connection: &mut SqliteConnection,
-    states: &mut BTreeMap<i64, RecordState>,
-    pks: &str,
-) -> Result<(), StoreError> {
-    let rows = sqlx::query(
-        "SELECT j.record, j.entry FROM json_each(?) wanted CROSS JOIN journal j ON j.record = wanted.value \
-         ORDER BY j.record, j.revision, j.n",
-    )
-    .bind(pks)
-    .fetch_all(connection)
-    .await?;
-    for row in &rows {
-        if let Some(state) = states.get_mut(&row.try_get::<i64, _>(0)?) {
-            state.journal.push(decode("a journal entry", row.try_get(1)?)?);
-        }
-    }
-    Ok(())
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {

@@ -1,0 +1,181 @@
+//! The sweeper of one side: at long intervals it lists everything, which heals what incremental reads missed, and looks
+//! up by id what the list did not show. Nothing is ever inferred from an absence: a read by id must show the delete.
+
+use std::{collections::HashSet, sync::atomic::Ordering, time::Duration};
+
+use serde::{Deserialize, Serialize};
+use syncline_core::{
+    budget::{Call, CallKind},
+    ids::ExternalId,
+    read::{DeleteGuard, Recovery, Step, Sweep, Verdict},
+    time::Millis,
+};
+
+use super::{
+    clock::Clock,
+    intake::Batch,
+    reader,
+    side::{RunningSide, StepError},
+};
+use crate::store::syncs::Phase;
+
+const STREAM: &str = "sweep";
+/// How many linked ids are compared at once.
+const IDS_PER_CHUNK: u32 = 1_000;
+
+/// When the next sweep is due, and the one that is running. A sweep that is cut short begins anew.
+pub(super) struct Sweeper {
+    last: LastSweep,
+    running: Option<Running>,
+}
+
+/// The checkpoint.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+struct LastSweep {
+    /// When the last sweep ended, or when the side was first read completely.
+    ended: Millis,
+}
+
+struct Running {
+    sweep: Sweep,
+    /// Short hashes of the listed ids: eight bytes each, so that a million objects cost a few tens of megabytes. Two ids
+    /// with one hash only mean that one missing object waits for another sign.
+    seen: HashSet<u64>,
+    missing: Option<Missing>,
+}
+
+/// Linked objects that the complete list did not show.
+struct Missing {
+    known: u64,
+    ids: Vec<ExternalId>,
+}
+
+impl Sweeper {
+    /// Goes on from the checkpoint. A side without one has just been read completely.
+    pub(super) async fn load(side: &RunningSide) -> Result<Self, StepError> {
+        let last = reader::read::<LastSweep>(side, STREAM).await?;
+        let last = last.unwrap_or(LastSweep { ended: Clock::wall() });
+        Ok(Self { last, running: None })
+    }
+
+    /// The next step begins a sweep, whatever the interval.
+    pub(super) fn sweep_now(&mut self) {
+        self.last.ended = Millis(0);
+    }
+
+    /// One step; returns how long to wait before the next.
+    pub(super) async fn step(&mut self, side: &RunningSide) -> Result<Duration, StepError> {
+        let Some(running) = &mut self.running else {
+            let every_ms = i64::try_from(side.schedule.sweep.as_millis()).unwrap_or(i64::MAX);
+            let wait_ms = self.last.ended.plus(every_ms).0.saturating_sub(Clock::wall().0);
+            if let Ok(wait_ms @ 1..) = u64::try_from(wait_ms) {
+                return Ok(Duration::from_millis(wait_ms));
+            }
+            let sweep = Sweep::begin(reader::spec(side, false), side.clock.tick().await?);
+            self.running = Some(Running { sweep, seen: HashSet::new(), missing: None });
+            return Ok(Duration::ZERO);
+        };
+        match running.sweep.next() {
+            Step::Fetch(request) => running.list(side, request).await.map(|()| Duration::ZERO),
+            Step::Wait { .. } | Step::Done => match running.conclude(side).await? {
+                Conclusion::Waits => Ok(side.schedule.poll),
+                Conclusion::Over => self.end(side).await.map(|()| Duration::ZERO),
+            },
+        }
+    }
+
+    async fn end(&mut self, side: &RunningSide) -> Result<(), StepError> {
+        self.running = None;
+        self.last = LastSweep { ended: Clock::wall() };
+        let checkpoints = vec![reader::checkpoint(side, STREAM, &self.last, 0)?];
+        side.take(Batch { checkpoints, ..Batch::default() }).await?;
+        Ok(())
+    }
+}
+
+enum Conclusion {
+    /// A person must look first.
+    Waits,
+    /// The sweep has ended, with or without anything found.
+    Over,
+}
+
+impl Running {
+    async fn list(&mut self, side: &RunningSide, request: syncline_core::remote::PageRequest) -> Result<(), StepError> {
+        match reader::fetch(side, &request, Call::background(CallKind::Read)).await {
+            Err(error) => match self.sweep.failed(&error) {
+                Recovery::Caller => Err(error.into()),
+                Recovery::Resumed | Recovery::Resync => Ok(()),
+            },
+            Ok((page, begun)) => {
+                self.sweep.page(&page)?;
+                self.seen.extend(page.objects.iter().map(|object| short_hash(&object.id)));
+                self.seen.extend(page.malformed.iter().filter_map(|row| row.id.as_ref()).map(short_hash));
+                reader::take_page(side, page, begun, Vec::new()).await
+            }
+        }
+    }
+
+    /// The list is complete: what is missing is counted, guarded, and read by id.
+    async fn conclude(&mut self, side: &RunningSide) -> Result<Conclusion, StepError> {
+        if self.missing.is_none() {
+            self.missing = Some(self.find_missing(side).await?);
+        }
+        let Some(missing) = &self.missing else { return Ok(Conclusion::Over) };
+        let lacking = missing.ids.len() as u64;
+        if side.deletes_approved.swap(false, Ordering::SeqCst) {
+            self.sweep.approve();
+        }
+        match self.sweep.judge(DeleteGuard::default(), missing.known, lacking) {
+            Verdict::Complete | Verdict::Incomplete => Ok(Conclusion::Over),
+            Verdict::AwaitApproval => {
+                self.report(side, missing.known, lacking).await?;
+                Ok(Conclusion::Waits)
+            }
+            Verdict::Confirm => {
+                let ids = self.missing.take().map(|missing| missing.ids).unwrap_or_default();
+                reader::look_at_linked(side, ids).await?;
+                self.sweep.confirmed();
+                Ok(Conclusion::Over)
+            }
+        }
+    }
+
+    async fn find_missing(&self, side: &RunningSide) -> Result<Missing, StepError> {
+        let mut missing = Missing { known: 0, ids: Vec::new() };
+        let Some(part) = side.part() else { return Ok(missing) };
+        let tenant = side.tenant();
+        let mut after: Option<ExternalId> = None;
+        loop {
+            let ids = tenant.linked_ids(&side.connection, &part.object, after.as_ref(), IDS_PER_CHUNK).await?;
+            let Some(last) = ids.last().cloned() else { return Ok(missing) };
+            missing.known += ids.len() as u64;
+            let absent: Vec<ExternalId> = ids.into_iter().filter(|id| !self.seen.contains(&short_hash(id))).collect();
+            missing.ids.extend(reader::still_linked(side, absent).await?);
+            after = Some(last);
+        }
+    }
+
+    async fn report(&self, side: &RunningSide, known: u64, missing: u64) -> Result<(), StepError> {
+        let message = format!(
+            "{missing} of {known} linked objects are missing from a complete listing; nothing was deleted: look at the account, \
+             then allow it with `syncline syncs approve {}`",
+            side.sync.name
+        );
+        let state = side.state().await?;
+        if state.last_error.as_deref() != Some(&message) {
+            side.update(|state| {
+                state.phase = Phase::Degraded;
+                state.last_error = Some(message);
+            })
+            .await?;
+        }
+        Ok(())
+    }
+}
+
+fn short_hash(id: &ExternalId) -> u64 {
+    let mut bytes = [0; 8];
+    bytes.copy_from_slice(&blake3::hash(id.as_str().as_bytes()).as_bytes()[..8]);
+    u64::from_le_bytes(bytes)
+}
