@@ -82,7 +82,12 @@ pub struct RecordId(pub uuid::Uuid);
 impl RecordId {
     /// The id of a record first seen as `external_id` in `connection`: derived, so that a repeated first sight after a
     /// crash yields the same id instead of a twin.
-    pub fn first_seen(tenant: &TenantId, connection: &ConnectionId, object: &ObjectName, external_id: &ExternalId) -> Self {
+    pub fn first_seen(
+        tenant: &TenantId,
+        connection: &ConnectionId,
+        object: &ObjectName,
+        external_id: &ExternalId,
+    ) -> Self {
         Self::derive(&["seen", tenant.as_str(), connection.as_str(), object.as_str(), external_id.as_str()])
     }
 

@@ -16,8 +16,11 @@ impl Millis {
 
     /// RFC 3339 text in UTC with milliseconds, as the API prints it. Times outside the years −9999..9999 are clamped.
     pub fn to_rfc3339(self) -> String {
-        let timestamp = jiff::Timestamp::from_millisecond(self.0)
-            .unwrap_or(if self.0 < 0 { jiff::Timestamp::MIN } else { jiff::Timestamp::MAX });
+        let timestamp = jiff::Timestamp::from_millisecond(self.0).unwrap_or(if self.0 < 0 {
+            jiff::Timestamp::MIN
+        } else {
+            jiff::Timestamp::MAX
+        });
         format!("{timestamp:.3}")
     }
 }
@@ -67,8 +70,7 @@ impl Clock {
 
     /// Orders two clocks where that can be done honestly; `None` within the uncertainty of either.
     pub fn order(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        let uncertainty =
-            Self::UNCERTAINTY_MS_MIN.max(i64::from(self.precision_ms)).max(i64::from(other.precision_ms));
+        let uncertainty = Self::UNCERTAINTY_MS_MIN.max(i64::from(self.precision_ms)).max(i64::from(other.precision_ms));
         let distance = self.at.0.saturating_sub(other.at.0);
         (distance.saturating_abs() > uncertainty).then(|| self.at.cmp(&other.at))
     }

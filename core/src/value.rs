@@ -79,9 +79,13 @@ impl Value {
             Self::Decimal(number) => number.normalize().to_string(),
             Self::Date(day) => day.to_string(),
             Self::DateTime(at) => fold_instant(*at),
-            Self::Set(members) => {
-                members.iter().map(|member| fold_text(member)).collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(";")
-            }
+            Self::Set(members) => members
+                .iter()
+                .map(|member| fold_text(member))
+                .collect::<BTreeSet<_>>()
+                .into_iter()
+                .collect::<Vec<_>>()
+                .join(";"),
             Self::Text(text) => fold_text(text),
         }
     }
