@@ -9,10 +9,9 @@
 mod check;
 mod conflicts;
 mod deliveries;
-pub mod demo;
 mod demo;
 mod failure;
-pub mod faults;
+mod faults;
 mod fields;
 mod finding;
 mod logging;
