@@ -55,9 +55,10 @@ CREATE TABLE replicas (
     connection INTEGER NOT NULL,
     delivery   INTEGER NOT NULL,           -- 0 clean, 1 dirty, 2 parked
     due        INTEGER,                    -- dirty: not before; parked: since
-    replica    TEXT    NOT NULL,
+    replica    TEXT    NOT NULL,           -- without its baseline
+    baseline   TEXT,                       -- as a difference from the record's fields; null where there is none
     PRIMARY KEY (record, connection)
-) STRICT;
+) STRICT, WITHOUT ROWID;
 
 CREATE INDEX replicas_owed ON replicas (connection, delivery, due) WHERE delivery <> 0;
 

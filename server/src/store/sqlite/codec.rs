@@ -19,8 +19,13 @@ pub(super) const KEY_HASH_LEN: usize = 16;
 
 /// Anything as JSON text.
 pub(super) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<String, StoreError> {
-    serde_json::to_string(value).map_err(unencodable)
+    let mut text = Vec::with_capacity(TEXT_CAPACITY);
+    serde_json::to_writer(&mut text, value).map_err(unencodable)?;
+    String::from_utf8(text).map_err(|error| StoreError::Value(format!("a value cannot be stored as text: {error}")))
 }
+
+/// Room for a typical row's text, so that it does not grow step by step.
+const TEXT_CAPACITY: usize = 1_024;
 
 pub(super) fn unencodable(error: serde_json::Error) -> StoreError {
     StoreError::Value(format!("a value cannot be stored as JSON: {error}"))

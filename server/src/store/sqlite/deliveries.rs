@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use serde::Deserialize;
 use sqlx::{QueryBuilder, Row, Sqlite, sqlite::SqliteRow};
 use syncline_core::{
-    ids::{ConnectionId, ExternalId, ModelName, ObjectName, RecordId},
+    ids::{ConnectionId, ModelName, ObjectName, RecordId},
     outbox::Delivery,
     replica::Link,
     time::Millis,
@@ -122,7 +122,7 @@ fn decode_delivery(names: &TenantNames, row: &SqliteRow) -> Result<DeliveryRow, 
         model: ModelName::new(row.try_get::<&str, _>(1)?),
         connection: names.connection(row.try_get(2)?)?.clone(),
         object,
-        external_id: link.external_id().map(ExternalId::clone),
+        external_id: link.external_id().cloned(),
         delivery,
     })
 }

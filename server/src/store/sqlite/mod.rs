@@ -3,7 +3,7 @@
 //! # Layout
 //!
 //! * [`open`], [`writer`], [`names`], [`failure`]: the database as a whole.
-//! * [`codec`], [`values`]: what rows hold.
+//! * [`codec`], [`values`], [`replicas`]: what rows hold.
 //! * [`commit`]: the one transaction that changes records.
 //! * every other module implements the trait of the same name in [`crate::store`].
 
@@ -21,6 +21,7 @@ mod names;
 mod open;
 mod quarantine;
 mod records;
+mod replicas;
 mod rows;
 mod syncs;
 mod values;

@@ -97,7 +97,7 @@ impl Records for SqliteTenant {
     }
 }
 
-fn list<'a>(names: &TenantNames, query: &'a RecordQuery, limit: usize) -> Result<QueryBuilder<Sqlite>, StoreError> {
+fn list(names: &TenantNames, query: &RecordQuery, limit: usize) -> Result<QueryBuilder<Sqlite>, StoreError> {
     let mut sql = QueryBuilder::new("SELECT ");
     sql.push(COLUMNS).push("WHERE r.tenant = ").push_bind(names.pk);
     sql.push(" AND r.model = ").push_bind(query.model.as_str().to_owned());

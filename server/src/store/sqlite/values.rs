@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use rust_decimal::Decimal;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use syncline_core::{
     ids::FieldName,
     time::Millis,
@@ -71,17 +71,46 @@ impl From<Incoming> for Value {
     }
 }
 
+/// Fields on their way out.
+pub(super) enum FieldsOut<'a> {
+    /// All of them.
+    All(&'a Fields),
+    /// Some of them.
+    Some(Vec<(&'a FieldName, &'a Value)>),
+}
+
+impl Serialize for FieldsOut<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::All(fields) => {
+                serializer.collect_map(fields.iter().map(|(name, value)| (name, Outgoing::from(value))))
+            }
+            Self::Some(fields) => {
+                serializer.collect_map(fields.iter().map(|(name, value)| (name, Outgoing::from(*value))))
+            }
+        }
+    }
+}
+
+/// Fields on their way in.
+#[derive(Deserialize)]
+#[serde(transparent)]
+pub(super) struct FieldsIn(BTreeMap<FieldName, Incoming>);
+
 /// Fields as compact JSON.
 pub(super) fn encode_fields(fields: &Fields) -> Result<String, StoreError> {
-    let outgoing: BTreeMap<&str, Outgoing<'_>> =
-        fields.iter().map(|(name, value)| (name.as_str(), Outgoing::from(value))).collect();
-    super::codec::encode(&outgoing)
+    super::codec::encode(&FieldsOut::All(fields))
 }
 
 /// Fields from compact JSON.
 pub(super) fn decode_fields(text: &str) -> Result<Fields, StoreError> {
-    let incoming: BTreeMap<FieldName, Incoming> = super::codec::decode("fields", text)?;
-    Ok(incoming.into_iter().map(|(name, value)| (name, value.into())).collect())
+    super::codec::decode::<FieldsIn>("fields", text).map(Fields::from)
+}
+
+impl From<FieldsIn> for Fields {
+    fn from(fields: FieldsIn) -> Self {
+        fields.0.into_iter().map(|(name, value)| (name, value.into())).collect()
+    }
 }
 
 /// Where in compact JSON a value of this kind is found, as the rest of a JSON path after the field, and what stands there.

@@ -10,6 +10,7 @@ use syncline_core::{
     live::FeedEvent,
     matching::MatchKey,
     record::RecordState,
+    replica::Replica,
     value::Fields,
 };
 
@@ -18,6 +19,7 @@ use crate::store::{
     sqlite::{
         codec::{self, KEY_HASH_LEN, delivery_columns, encode, encode_heads, key_hash, signed},
         names::TenantNames,
+        replicas::encode_replica,
         values::encode_fields,
     },
 };
@@ -71,6 +73,7 @@ pub(super) struct ReplicaRow {
     pub(super) delivery: i64,
     pub(super) due: Option<i64>,
     pub(super) replica: String,
+    pub(super) baseline: Option<String>,
 }
 
 #[derive(Clone, PartialEq, Eq)]
@@ -112,28 +115,18 @@ pub(super) fn encode_record(
     let genesis = if is_new { take_genesis(&mut entries)? } else { None };
     let given_up = links(names, given_up)?;
     let mut claims = links(names, aliases)?;
-    let mut replicas = Vec::with_capacity(touched.len());
-    for (connection, replica) in &state.replicas {
-        if !is_new && !touched.contains(connection) {
+    let rewritten = is_new || !entries.is_empty() || announcement.is_some();
+    let mut replicas = Vec::with_capacity(state.replicas.len());
+    for (connection, replica) in std::mem::take(&mut state.replicas) {
+        if !rewritten && !touched.contains(&connection) {
             continue;
         }
-        let (delivery, due) = delivery_columns(&replica.delivery);
-        let pk = names.known(connection)?;
-        replicas.push(ReplicaRow { connection: pk, delivery, due, replica: encode(replica)? });
-        if let Some(id) = replica.link.linked() {
-            claims.push(LinkRow {
-                connection: pk,
-                object: replica.object.as_str().to_owned(),
-                external_id: id.as_str().to_owned(),
-            });
-        }
+        let connection = names.known(&connection)?;
+        claims.extend(claim(connection, &replica));
+        replicas.push(encode_replica_row(connection, replica, &state.fields)?);
     }
     claims.retain(|claim| !given_up.contains(claim));
-    let body = if is_new || !entries.is_empty() || announcement.is_some() {
-        Some(encode_body(&mut state, is_new, genesis, announcement.as_ref())?)
-    } else {
-        None
-    };
+    let body = if rewritten { Some(encode_body(&mut state, is_new, genesis, announcement.as_ref())?) } else { None };
     let event = match (announcement, &body) {
         (Some(announcement), Some(body)) => Some(encode_event(&mut state, announcement, body)?),
         _ => None,
@@ -153,6 +146,21 @@ pub(super) fn encode_record(
         journal: entries.iter().map(encode).collect::<Result<_, _>>()?,
         conflicts: conflicts.iter().map(encode_conflict).collect::<Result<_, _>>()?,
         event,
+    })
+}
+
+fn encode_replica_row(connection: i64, replica: Replica, fields: &Fields) -> Result<ReplicaRow, StoreError> {
+    let (delivery, due) = delivery_columns(&replica.delivery);
+    let (replica, baseline) = encode_replica(replica, fields)?;
+    Ok(ReplicaRow { connection, delivery, due, replica, baseline })
+}
+
+/// The object that a linked replica makes its record's own.
+fn claim(connection: i64, replica: &Replica) -> Option<LinkRow> {
+    replica.link.linked().map(|id| LinkRow {
+        connection,
+        object: replica.object.as_str().to_owned(),
+        external_id: id.as_str().to_owned(),
     })
 }
 

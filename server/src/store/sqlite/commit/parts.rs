@@ -13,10 +13,10 @@ use crate::store::{
 };
 
 const REPLICAS: RowsStatement = RowsStatement {
-    head: "INSERT INTO replicas (record, connection, delivery, due, replica) VALUES ",
-    row: "(?,?,?,?,?)",
+    head: "INSERT INTO replicas (record, connection, delivery, due, replica, baseline) VALUES ",
+    row: "(?,?,?,?,?,?)",
     tail: " ON CONFLICT (record, connection) DO UPDATE SET delivery = excluded.delivery, due = excluded.due, \
-           replica = excluded.replica",
+           replica = excluded.replica, baseline = excluded.baseline",
 };
 
 /// Writes the replicas that changed.
@@ -27,7 +27,13 @@ pub(super) async fn write_replicas(
     let rows = drain(records, |record| std::mem::take(&mut record.replicas));
     REPLICAS
         .execute(connection, rows, |statement, (record, row)| {
-            statement.bind(record).bind(row.connection).bind(row.delivery).bind(row.due).bind(row.replica)
+            statement
+                .bind(record)
+                .bind(row.connection)
+                .bind(row.delivery)
+                .bind(row.due)
+                .bind(row.replica)
+                .bind(row.baseline)
         })
         .await?;
     Ok(())
