@@ -1,0 +1,82 @@
+//! What the service costs, as ratios to floors that are measured in the same run. `cargo xtask bench` runs this program,
+//! judges what it prints, and writes `docs/benchmarks.md`.
+//!
+//! # Layout
+//!
+//! * [`contacts`]: the records that everything is measured with. [`ground`]: the intake on an empty store.
+//! * [`floor`]: the least that the same work can cost: Automerge and SQLite without any of ours.
+//! * [`intake`], [`change`], [`live`], [`memory`]: the measurements.
+//! * [`stage`]: the real binaries, for the measurements that need them. [`process`]: what the system says of a process.
+//! * [`report`]: what is printed.
+
+mod change;
+mod contacts;
+mod floor;
+mod ground;
+mod intake;
+mod live;
+mod memory;
+mod process;
+mod report;
+mod stage;
+
+use clap::{Parser, ValueEnum};
+
+/// Whatever goes wrong ends the measurement; there is nobody to recover for.
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+#[derive(Parser)]
+#[command(about = "Measures the service against floors of the same run")]
+struct Arguments {
+    /// What to measure; everything if none is named.
+    #[arg(value_enum)]
+    parts: Vec<Part>,
+    /// Records that intake is measured with; the measurement of growth takes ten times as many.
+    #[arg(long, default_value_t = 20_000)]
+    records: usize,
+    /// Contacts that are backfilled while memory is watched.
+    #[arg(long, default_value_t = 1_000_000)]
+    contacts: u64,
+    /// Given by `cargo bench` to every program.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+/// One measurement.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// Backfill, per record.
+    Intake,
+    /// Ten times the records against their time.
+    Growth,
+    /// One changed field.
+    Change,
+    /// A change to live subscribers.
+    Live,
+    /// Memory of the server while it backfills.
+    Memory,
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let wanted = |part: Part| arguments.parts.is_empty() || arguments.parts.contains(&part);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        if wanted(Part::Intake) {
+            intake::per_record(arguments.records).await?;
+        }
+        if wanted(Part::Growth) {
+            intake::growth(arguments.records).await?;
+        }
+        if wanted(Part::Change) {
+            change::measure().await?;
+        }
+        if wanted(Part::Live) {
+            live::measure().await?;
+        }
+        if wanted(Part::Memory) {
+            memory::measure(arguments.contacts).await?;
+        }
+        Ok(())
+    })
+}
