@@ -19,10 +19,10 @@
 //!
 //! # Layout
 //!
-//! * [`api`]: one server's API and how a call is made. [`error`]: how calls fail. [`page`]: lists.
-//! * [`records`], [`history`], [`changes`], [`conflicts`], [`connections`], [`syncs`], [`deliveries`], [`quarantine`]:
+//! * `api`: one server's API and how a call is made. `error`: how calls fail. `page`: lists.
+//! * `records`, `history`, `changes`, `conflicts`, `connections`, `syncs`, `deliveries`, `quarantine`:
 //!   one resource each, with the calls it takes.
-//! * [`live`]: the live feed, through lost connections.
+//! * `live`: the live feed, through lost connections.
 
 mod api;
 mod changes;

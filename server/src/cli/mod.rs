@@ -3,8 +3,8 @@
 //! # Layout
 //!
 //! * `serve`, `plan`, `check`: work with a configuration file. `sandbox`, `demo`: need none.
-//! * `records`, `conflicts`, `deliveries`, `quarantine`, `syncs`: talk to a running server through the client crate, see [`target`].
-//! * [`output`]: tables, colours and JSON. [`failure`]: errors and exit codes.
+//! * `records`, `conflicts`, `deliveries`, `quarantine`, `syncs`: talk to a running server through the client crate, see `target`.
+//! * `output`: tables, colours and JSON. `failure`: errors and exit codes.
 
 mod check;
 mod conflicts;

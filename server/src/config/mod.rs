@@ -2,9 +2,9 @@
 //!
 //! # Layout
 //!
-//! * [`yaml`]: the file as a tree that knows its places. [`spot`]: strict reading of that tree. [`problem`]: what is wrong.
-//! * [`secret`]: secrets by environment variable or file. [`name`]: the names that users choose.
-//! * [`server`], [`model`], [`integration`], [`connection`], [`sync`] with its [`mapping`]s, [`api_key`]: one section each.
+//! * `yaml`: the file as a tree that knows its places. `spot`: strict reading of that tree. `problem`: what is wrong.
+//! * `secret`: secrets by environment variable or file. `name`: the names that users choose.
+//! * `server`, `model`, `integration`, `connection`, `sync` with its `mapping`s, `api_key`: one section each.
 
 mod api_key;
 mod connection;

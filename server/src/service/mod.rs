@@ -2,7 +2,7 @@
 //!
 //! # Layout
 //!
-//! * [`error`]: why it could not start. `facts`: what the API has to know of the configuration.
+//! * `error`: why it could not start. `facts`: what the API has to know of the configuration.
 
 mod error;
 mod facts;
