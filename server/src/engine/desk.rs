@@ -1,9 +1,9 @@
 //! The desk: the engine's answers to what HTTP handlers ask of it.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use async_trait::async_trait;
-use syncline_connectors::connector::WebhookDelivery;
+use syncline_connectors::connector::{Hint, WebhookDelivery};
 use syncline_core::{
     ids::{ConnectionId, FieldName, ModelName, RecordId, TenantId},
     model::Model,
@@ -190,8 +190,12 @@ impl Commands for Engine {
             now: Clock::wall(),
         };
         let hints = receiver.receive(&delivery)?;
-        let stored = side.tenant().put_hints(connection, &hints, Clock::wall()).await.map_err(unavailable)?;
-        self.sides.iter().filter(|side| side.connection == *connection).for_each(|side| side.hinted());
+        let mut stored = 0;
+        for (receiver, hints) in self.by_account(side, hints) {
+            stored +=
+                receiver.tenant().put_hints(&receiver.connection, &hints, Clock::wall()).await.map_err(unavailable)?;
+            self.sides.iter().filter(|side| side.connection == receiver.connection).for_each(|side| side.hinted());
+        }
         Ok(stored)
     }
 }
@@ -203,6 +207,32 @@ impl Engine {
             .find(|sync| sync.plan.tenant == *tenant && sync.plan.model.name == *model)
             .cloned()
             .ok_or_else(|| CommandError::NotFound(format!("there is no model `{model}` in this tenant")))
+    }
+
+    /// Hints by the connection that they are about: a provider may push for all accounts of an app to one address. A hint
+    /// about an account that no connection is known to belong to stays with the connection that was called.
+    fn by_account(&self, called: &Arc<RunningSide>, hints: Vec<Hint>) -> Vec<(Arc<RunningSide>, Vec<Hint>)> {
+        let mut sorted: Vec<(Arc<RunningSide>, Vec<Hint>)> = Vec::new();
+        for hint in hints {
+            let provider = called.session.connector.provider();
+            let meant = |side: &&Arc<RunningSide>| {
+                side.session.connector.provider() == provider
+                    && hint.account.as_deref().is_some_and(|account| side.session.is_account(account))
+            };
+            let mut told = BTreeSet::new();
+            let mut receivers: Vec<Arc<RunningSide>> =
+                self.sides.iter().filter(meant).filter(|side| told.insert(&side.connection)).cloned().collect();
+            if receivers.is_empty() {
+                receivers.push(called.clone());
+            }
+            for receiver in receivers {
+                match sorted.iter_mut().find(|(side, _)| side.connection == receiver.connection) {
+                    Some((_, hints)) => hints.push(hint.clone()),
+                    None => sorted.push((receiver, vec![hint.clone()])),
+                }
+            }
+        }
+        sorted
     }
 
     async fn load(&self, tenant: &TenantId, id: RecordId) -> Result<RecordState, CommandError> {

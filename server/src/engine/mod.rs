@@ -8,12 +8,13 @@
 //! * [`writer`]: deliveries of one side.
 //! * [`session`]: a connection's credentials, budgets and retries. [`side`]: what the tasks of a side share.
 //! * [`commands`], [`desk`]: what HTTP handlers ask, and the answers.
-//! * [`clock`], [`tally`]: time and counts.
+//! * [`clock`], [`tally`]: time and counts. `keeper`: drops what is only kept for a while.
 
 pub mod clock;
 pub mod commands;
 mod desk;
 pub mod intake;
+mod keeper;
 mod looker;
 mod reader;
 pub mod session;
@@ -142,6 +143,8 @@ impl Engine {
             tasks.spawn(looker::run(side.clone()));
             tasks.spawn(writer::run(side.clone()));
         }
+        let tenants = syncs.iter().map(|sync| sync.plan.tenant.clone()).collect();
+        tasks.spawn(keeper::run(store.clone(), tenants, stop.clone()));
         let tasks = tokio::sync::Mutex::new(tasks);
         Ok(Arc::new(Self { store, clock, intake, tally, syncs, sides, public_url, stop, tasks }))
     }

@@ -54,6 +54,8 @@ pub struct Session {
     refreshing: tokio::sync::Mutex<()>,
     budgets: Mutex<Budgets>,
     offset_ms: AtomicI64,
+    /// Which account of the provider this is, once a probe has told.
+    account: std::sync::OnceLock<String>,
     stop: CancellationToken,
 }
 
@@ -118,6 +120,7 @@ impl Session {
             refreshing: tokio::sync::Mutex::new(()),
             budgets,
             offset_ms: AtomicI64::new(offset_ms),
+            account: std::sync::OnceLock::new(),
             stop,
         })
     }
@@ -155,6 +158,8 @@ impl Session {
             self.call(call, |credentials| async move { self.connector.reader().probe(&credentials).await }).await?;
         let after = EngineClock::wall();
         let middle = before.0.midpoint(after.0);
+        // The account of a connection does not change; a later probe tells the same.
+        let _ = self.account.set(probe.account);
         let offset_ms = probe.now.0.saturating_sub(middle);
         // Whole-second Date headers and the way there and back blur the measurement by so much.
         let offset_ms = if offset_ms.abs() <= 2_000 { 0 } else { offset_ms };
@@ -179,7 +184,7 @@ impl Session {
             self.admitted(call).await?;
             let credentials = self.fresh_credentials().await?;
             let token = credentials.access_token.clone();
-            let error = match request(credentials).await {
+            let error = match self.heard(request(credentials)).await {
                 Ok(value) => return Ok(value),
                 Err(error) => error,
             };
@@ -210,6 +215,21 @@ impl Session {
             let wait_ms = wait.until.0.saturating_sub(now.0).max(1);
             self.pause(Duration::from_millis(wait_ms.unsigned_abs())).await?;
         }
+    }
+
+    /// Makes calls and learns what their answers tell of the provider's budgets.
+    pub async fn heard<T>(&self, calls: impl Future<Output = T>) -> T {
+        let (result, told) = syncline_connectors::usage::overhear(calls).await;
+        if !told.is_empty() {
+            let mut budgets = self.budgets.lock().unwrap_or_else(PoisonError::into_inner);
+            told.iter().for_each(|told| budgets.learn(EngineClock::wall(), told.budget, told.usage));
+        }
+        result
+    }
+
+    /// Whether a webhook that names this account is about this connection.
+    pub fn is_account(&self, account: &str) -> bool {
+        self.account.get().is_some_and(|known| known == account)
     }
 
     /// The provider said that a budget is used up.

@@ -37,6 +37,11 @@ use crate::{
 /// The most ids that wait for a look; beyond it new ones wait in the inbox or for the next poll.
 const LOOKS_MAX: usize = 100_000;
 
+/// Why an object that its provider shows neither as live nor as deleted goes no further.
+const NOWHERE: &str = "the provider shows this object neither as live nor as deleted: it was erased for good, or is hidden \
+                       from this connection's user; nothing was deleted elsewhere: restore access and replay, or delete the \
+                       record by hand";
+
 /// One sync as it runs.
 #[derive(Debug)]
 pub struct RunningSync {
@@ -190,6 +195,11 @@ impl RunningSide {
         let Some(side) = self.part() else { return (Vec::new(), Vec::new()) };
         let (mut arrivals, mut quarantine) = (Vec::with_capacity(objects.len()), Vec::new());
         for object in objects {
+            if object.deleted && object.version.is_none() && source == Source::ById {
+                let raw = serde_json::to_value(&object).unwrap_or_default();
+                quarantine.push(self.quarantined(Some(object.id), NOWHERE.to_owned(), raw));
+                continue;
+            }
             match side.mapping.observe(&object, side.key_field.as_deref(), source, begun) {
                 Ok(mut observation) => {
                     self.session.correct(&mut observation);

@@ -254,8 +254,7 @@ async fn write(
     requests: &[WriteRequest],
     fields: &[String],
 ) -> Vec<WriteResult> {
-    let call =
-        Call { cost: u32::try_from(requests.len()).unwrap_or(u32::MAX).div_ceil(100), ..Call::live(CallKind::Write) };
+    let call = Call { cost: writer.calls(requests), ..Call::live(CallKind::Write) };
     let failed = |error: ProviderError| {
         requests
             .iter()
@@ -271,7 +270,7 @@ async fn write(
             Ok(credentials) => credentials,
             Err(error) => return failed(error),
         };
-        let results = writer.write(&credentials, requests, fields).await;
+        let results = side.session.heard(writer.write(&credentials, requests, fields)).await;
         let expired = !results.is_empty()
             && results.iter().all(|result| refused_for(result, |remedy| *remedy == Remedy::Refresh));
         if expired && !refreshed {
