@@ -24,7 +24,12 @@ impl fmt::Display for CannotRun {
 
 impl CannotRun {
     pub(crate) fn new(command: &Command, error: io::Error) -> Self {
-        Self { command: command.get_program().to_string_lossy().into_owned(), error }
+        Self::named(&command.get_program().to_string_lossy(), error)
+    }
+
+    /// A step that is no program of its own.
+    pub(crate) fn named(step: &str, error: io::Error) -> Self {
+        Self { command: step.to_owned(), error }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The developer's commands, as `cargo xtask <verb>`. CI calls exactly these.
 
+mod bench;
 mod check;
 mod command;
 mod suite;
@@ -20,6 +21,8 @@ struct Arguments {
 enum Verb {
     /// Format, lints, documentation and dependencies; with warnings denied.
     Check(check::Arguments),
+    /// What the service costs, against floors measured in the same run; writes `docs/benchmarks.md`.
+    Bench(bench::Arguments),
     /// Every suite, with its number of tests and its seconds.
     Test(test::Arguments),
 }
@@ -27,6 +30,7 @@ enum Verb {
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().verb {
         Verb::Check(arguments) => check::run(&arguments),
+        Verb::Bench(arguments) => bench::run(&arguments),
         Verb::Test(arguments) => test::run(&arguments),
     };
     match outcome {

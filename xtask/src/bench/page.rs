@@ -1,0 +1,106 @@
+//! `docs/benchmarks.md` and its plots, from the kept results.
+
+use super::{
+    plot::Chart,
+    results::{Measure, Results},
+};
+
+const HEAD: &str = "\
+# Benchmarks
+
+Written by `cargo xtask bench`; do not edit. Numbers are compared with floors that are measured in the same run and on
+the same disk, because absolute times say more about a machine than about a program. `docs/benchmarks/floors.json` keeps
+the floors' absolute times: a run whose floor is more than 25 % slower than there is reported as a broken measurement
+and changes nothing here.
+
+Contacts have 20 fields; every commit uses `synchronous=FULL`.
+";
+
+const METHOD: &str = "\
+## How it is measured
+
+* **Backfill**: parsed rows of a first account, 500 in a transaction, until they are durably committed: matching,
+  document, journal, replicas, links, match keys and the feed. The floor makes an Automerge document of the same fields
+  by one batch initialisation, saves it and inserts its bytes into a table of one index, 128 rows in a statement, 500 in a
+  transaction. Both take turns; the ratio is the median of ten rounds. *Linking* is the second account of the same
+  contacts, each found by its e-mail address.
+* **Growth**: the time of 10 times the records, in a store of its own, against the median of three small runs.
+* **One change**: a parsed reading with one changed field of a record that both accounts have, until it is durably
+  committed. Nothing of the record is in memory. The floor reads the document from its table, loads it, puts the value
+  and inserts what `save_after` gives, in a transaction. Medians of 1,800 changes that take turns.
+* **Live**: from sending an edit to `/v1/records` until its frame is read at each WebSocket; the commit is in between.
+  Sockets and editor share one process, the server is another, and both share the machine's processors.
+* **Memory**: what the system says that the server process holds while it backfills over HTTP from the sandbox, which is
+  a process of its own.
+";
+
+/// The rows of the table: what is said of which measure.
+const ROWS: [(&str, &str); 18] = [
+    ("intake/ratio", "Backfill of a new record, against Automerge and SQLite alone"),
+    ("intake/time", "Backfill of a new record"),
+    ("intake/link", "Linking a record of the second account"),
+    ("growth/time", "Time of 10 times the records"),
+    ("change/ratio", "One changed field, cold, against Automerge and SQLite alone"),
+    ("change/time", "One changed field, cold"),
+    ("change/late", "One changed field, cold, the slowest of a hundred"),
+    ("live/1/p50", "Edit to 1 subscriber, median"),
+    ("live/1/p99", "Edit to 1 subscriber, p99"),
+    ("live/100/p50", "Edit to each of 100 subscribers, median"),
+    ("live/100/p99", "Edit to each of 100 subscribers, p99"),
+    ("live/100/processor", "Server's processor per delivery, 100 subscribers"),
+    ("live/1000/p50", "Edit to each of 1,000 subscribers, median"),
+    ("live/1000/p99", "Edit to each of 1,000 subscribers, p99"),
+    ("live/1000/processor", "Server's processor per delivery, 1,000 subscribers"),
+    ("memory/contacts", "Contacts backfilled while memory was watched"),
+    ("memory/peak", "Most memory of the server during that backfill"),
+    ("memory/growth", "Memory later in that backfill"),
+];
+
+/// The page.
+pub(crate) fn page(results: &Results) -> String {
+    let mut page = format!("{HEAD}\nMachine: {}.\n\n", results.machine);
+    page.push_str("| what | measured | target | date |\n|---|---|---|---|\n");
+    for (name, what) in ROWS {
+        if let Some(measure) = results.measures.get(name) {
+            page.push_str(&row(what, measure));
+        }
+    }
+    for (name, us) in &results.floors {
+        page.push_str(&format!("| Floor of `{name}` | {us:.1} µs | | |\n"));
+    }
+    page.push('\n');
+    for (file, title) in
+        [("growth.svg", "Time of a record as records become many"), ("memory.svg", "Memory of the server")]
+    {
+        page.push_str(&format!("![{title}](benchmarks/{file})\n\n"));
+    }
+    page.push_str(METHOD);
+    page
+}
+
+fn row(what: &str, measure: &Measure) -> String {
+    let target = match (measure.at_most, measure.kept()) {
+        (None, _) => String::new(),
+        (Some(bound), true) => format!("≤ {bound}"),
+        (Some(bound), false) => format!("≤ {bound}, **missed**"),
+    };
+    format!("| {what} | {} {} | {target} | {} |\n", measure.shown(), measure.unit, measure.date)
+}
+
+/// The plots by file name; a curve that has not been measured has an empty one.
+pub(crate) fn plots(results: &Results) -> [(&'static str, String); 2] {
+    let points = |name: &str| results.series.get(name).map(Vec::as_slice).unwrap_or_default();
+    let growth = Chart {
+        title: "microseconds per record of a backfill",
+        across: "records in the store",
+        points: points("intake/growth"),
+        bound: None,
+    };
+    let memory = Chart {
+        title: "megabytes that the server holds during a backfill (dashed: target)",
+        across: "contacts read",
+        points: points("memory/resident"),
+        bound: Some(300.0),
+    };
+    [("growth.svg", growth.svg()), ("memory.svg", memory.svg())]
+}
