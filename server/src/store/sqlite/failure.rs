@@ -11,6 +11,7 @@ const IOERR: i32 = 10;
 const CORRUPT: i32 = 11;
 const FULL: i32 = 13;
 const NOTADB: i32 = 26;
+const CONSTRAINT_NOTNULL: i32 = 1299;
 const CONSTRAINT_PRIMARYKEY: i32 = 1555;
 const CONSTRAINT_UNIQUE: i32 = 2067;
 
@@ -45,8 +46,10 @@ fn code(error: &dyn DatabaseError) -> i32 {
 
 /// Whether a unique index refused a row.
 pub(super) fn is_duplicate(error: &Error) -> bool {
-    match error {
-        Error::Database(inner) => matches!(code(inner.as_ref()), CONSTRAINT_UNIQUE | CONSTRAINT_PRIMARYKEY),
-        _ => false,
-    }
+    matches!(error, Error::Database(inner) if matches!(code(inner.as_ref()), CONSTRAINT_UNIQUE | CONSTRAINT_PRIMARYKEY))
+}
+
+/// Whether a column refused to be null.
+pub(super) fn is_null(error: &Error) -> bool {
+    matches!(error, Error::Database(inner) if code(inner.as_ref()) == CONSTRAINT_NOTNULL)
 }

@@ -5,7 +5,12 @@ use sqlx::Row;
 use syncline_connectors::connector::Hint;
 use syncline_core::{ids::ConnectionId, time::Millis};
 
-use super::{SqliteTenant, codec::unsigned, commit::finish_hints, rows::RowsStatement};
+use super::{
+    SqliteTenant,
+    codec::unsigned,
+    commit::finish_hints,
+    script::{RowsStatement, Script},
+};
 use crate::store::{
     StoreError,
     inbox::{HintId, INBOX_MAX, Inbox, PendingHint},
@@ -33,17 +38,19 @@ impl Inbox for SqliteTenant {
                 "{waiting} webhook events of connection `{connection}` wait already"
             )));
         }
-        let added = PUT
-            .execute(tx.connection(), hints.to_vec(), |statement, hint| {
-                statement
+        let mut script = Script::new(tx.connection());
+        script
+            .rows(&PUT, hints.to_vec(), |values, hint| {
+                values
                     .bind(side)
                     .bind(hint.dedupe)
                     .bind(hint.object.as_str().to_owned())
                     .bind(hint.id.as_str().to_owned())
                     .bind(hint.account)
-                    .bind(at.0)
+                    .bind(at.0);
             })
             .await?;
+        let added = script.run().await?.affected;
         tx.commit().await?;
         Ok(added as usize)
     }
@@ -76,7 +83,9 @@ impl Inbox for SqliteTenant {
     async fn finish_hints(&self, ids: &[HintId]) -> Result<(), StoreError> {
         let Some(names) = self.names() else { return Ok(()) };
         let mut tx = self.writer().begin().await?;
-        finish_hints(tx.connection(), &names, ids).await?;
+        let mut script = Script::new(tx.connection());
+        finish_hints(&mut script, &names, ids);
+        script.run().await?;
         tx.commit().await
     }
 

@@ -2,7 +2,7 @@
 //!
 //! # Layout
 //!
-//! * [`open`], [`writer`], [`names`], [`failure`]: the database as a whole.
+//! * [`open`], [`writer`], [`script`], [`names`], [`failure`]: the database as a whole.
 //! * [`codec`], [`values`], [`replicas`]: what rows hold.
 //! * [`commit`]: the one transaction that changes records.
 //! * every other module implements the trait of the same name in [`crate::store`].
@@ -22,7 +22,7 @@ mod open;
 mod quarantine;
 mod records;
 mod replicas;
-mod rows;
+mod script;
 mod syncs;
 mod values;
 mod writer;

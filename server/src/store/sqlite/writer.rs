@@ -5,6 +5,13 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use crate::store::StoreError;
 
+/// Begins a transaction that holds SQLite's write lock from the start, so that it cannot fail half-way for another
+/// writer's sake.
+pub(super) const BEGIN: &str = "BEGIN IMMEDIATE";
+
+/// Ends a transaction and makes it durable.
+pub(super) const COMMIT: &str = "COMMIT";
+
 /// The write connection. Whoever wants to write waits here, in order, instead of polling SQLite's lock.
 #[derive(Debug)]
 pub(super) struct Writer {
@@ -23,17 +30,19 @@ impl Writer {
         Self { session: Mutex::new(Some(Session { connection, open: false })) }
     }
 
-    /// Begins a transaction that holds SQLite's write lock from the start, so that it cannot fail half-way for another
-    /// writer's sake.
+    /// Begins a transaction.
     pub(super) async fn begin(&self) -> Result<Transaction<'_>, StoreError> {
+        let mut tx = self.reserve().await?;
+        sqlx::query(BEGIN).execute(tx.connection()).await?;
+        Ok(tx)
+    }
+
+    /// A transaction whose first statement has to be [`BEGIN`], for callers that send others along with it.
+    pub(super) async fn reserve(&self) -> Result<Transaction<'_>, StoreError> {
         let mut guard = self.session.lock().await;
         let session = guard.as_mut().ok_or(StoreError::Closed)?;
         session.end_abandoned().await?;
         session.open = true;
-        if let Err(error) = sqlx::query("BEGIN IMMEDIATE").execute(&mut session.connection).await {
-            session.open = false;
-            return Err(error.into());
-        }
         Ok(Transaction { guard })
     }
 
@@ -90,10 +99,15 @@ impl Transaction<'_> {
 
     /// Makes everything durable and calls `then` before any other transaction can begin.
     pub(super) async fn commit_then(mut self, then: impl FnOnce()) -> Result<(), StoreError> {
-        sqlx::query("COMMIT").execute(self.connection()).await?;
+        sqlx::query(COMMIT).execute(self.connection()).await?;
         self.ended();
         then();
         Ok(())
+    }
+
+    /// Notes that the caller's own last statement was [`COMMIT`] and went well.
+    pub(super) fn committed(mut self) {
+        self.ended();
     }
 
     /// Undoes everything now instead of at the next transaction.

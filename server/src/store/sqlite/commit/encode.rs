@@ -31,8 +31,10 @@ pub(super) struct RecordRows {
     pub(super) pk: i64,
     /// The revision that the stored record must have; 0 for a new record.
     pub(super) expected: i64,
-    /// The record's last place in the feed, given by the commit.
-    pub(super) changed: u64,
+    /// Its announcement's number among those of the batch, from 1.
+    pub(super) announced: Option<i64>,
+    /// The place in the feed of its announcement, given by the commit; without one, the place before the batch's.
+    pub(super) changed: i64,
     pub(super) model: Arc<str>,
     /// What is written of the record's own row; `None` where only its revision moves.
     pub(super) body: Option<Body>,
@@ -135,6 +137,7 @@ pub(super) fn encode_record(
         id: state.id,
         pk: 0,
         expected: signed(state.revision)?,
+        announced: None,
         changed: 0,
         model: state.model.as_str().into(),
         body,

@@ -3,9 +3,12 @@
 //! # Layout, in the order of a commit
 //!
 //! * [`encode`]: records become rows, before the writer is taken.
-//! * [`records`]: compare-and-swap of the records themselves.
+//! * [`records`]: compare-and-swap of the records themselves, row numbers and places in the feed.
 //! * [`parts`]: replicas, links, match keys, journal, feed, conflicts.
 //! * [`extras`]: what a batch carries beside its records.
+//!
+//! A small commit takes two trips to the database: one compares, swaps and counts, the other writes everything that
+//! needs the numbers and commits.
 
 mod encode;
 mod extras;
@@ -14,18 +17,18 @@ mod records;
 
 use std::collections::BTreeSet;
 
-use sqlx::{Row, SqliteConnection};
 use syncline_core::{
     ids::{ConnectionId, RecordId},
-    live::{Change, Cursor},
+    live::Change,
 };
 
 use self::encode::RecordRows;
 pub(super) use self::extras::finish_hints;
 use super::{
     SqliteTenant,
-    codec::{signed, unsigned},
     names::TenantNames,
+    script::Script,
+    writer::{BEGIN, COMMIT},
 };
 use crate::store::{CommitBatch, CommitError, Committed, StoreError};
 
@@ -36,15 +39,17 @@ pub(super) async fn commit(store: &SqliteTenant, mut batch: CommitBatch) -> Resu
     }
     refuse_repeats(&batch)?;
     let names = store.ensure_names(connections(&batch)).await?;
-    let records = std::mem::take(&mut batch.records)
+    let mut records = std::mem::take(&mut batch.records)
         .into_iter()
         .map(|record| encode::encode_record(&store.tenant, &names, record))
         .collect::<Result<Vec<_>, _>>()?;
 
-    let mut tx = store.writer().begin().await?;
-    match apply(tx.connection(), &names, records, batch).await {
+    let mut tx = store.writer().reserve().await?;
+    let mut script = Script::new(tx.connection());
+    script.add(BEGIN);
+    match apply(&mut script, &names, &mut records, batch).await {
         Ok(changes) => {
-            tx.commit().await?;
+            tx.committed();
             Ok(Committed { changes })
         }
         Err(error) => {
@@ -55,60 +60,60 @@ pub(super) async fn commit(store: &SqliteTenant, mut batch: CommitBatch) -> Resu
 }
 
 async fn apply(
-    connection: &mut SqliteConnection,
-    names: &TenantNames,
-    mut records: Vec<RecordRows>,
-    batch: CommitBatch,
-) -> Result<Vec<Change>, CommitError> {
-    let changes = place(connection, names, &mut records).await?;
-    records::update(connection, names, &mut records).await?;
-    parts::give_up_links(connection, &mut records).await?;
-    records::insert(connection, names, &mut records).await?;
-    parts::write_replicas(connection, &mut records).await?;
-    parts::claim_links(connection, names, &mut records).await?;
-    parts::write_match_keys(connection, &mut records).await?;
-    parts::write_journal(connection, &mut records).await?;
-    parts::write_feed(connection, names, &mut records).await?;
-    parts::write_conflicts(connection, names, &mut records).await?;
-    extras::write(connection, names, batch).await?;
-    Ok(changes)
-}
-
-/// Gives new records their row numbers and announcements their places in the feed, both without a gap: this is the only
-/// writer, and a transaction that fails takes its numbers back.
-async fn place(
-    connection: &mut SqliteConnection,
+    script: &mut Script<'_>,
     names: &TenantNames,
     records: &mut [RecordRows],
-) -> Result<Vec<Change>, StoreError> {
-    let announced = records.iter().filter(|record| record.event.is_some()).count();
-    if announced == 0 && !records.iter().any(RecordRows::is_new) {
-        return Ok(Vec::new());
+    batch: CommitBatch,
+) -> Result<Vec<Change>, CommitError> {
+    records::swap(script, names, records).await?;
+    let changes = records::place(records);
+    // Whatever is refused from here on is refused by a constraint, before the commit at the script's end.
+    let written = write(script, names, records, batch).await;
+    match written {
+        Ok(()) => Ok(changes),
+        Err(Unwritten::Store(error)) => Err(error.into()),
+        Err(Unwritten::Database(error)) => Err(records::explain(script.connection(), names, records, error).await),
     }
-    let row = sqlx::query(
-        "UPDATE tenants SET feed_head = feed_head + ?2 WHERE pk = ?1 \
-         RETURNING feed_head, (SELECT coalesce(max(pk), 0) FROM records)",
-    )
-    .bind(names.pk)
-    .bind(signed(announced as u64)?)
-    .fetch_one(connection)
-    .await?;
-    let mut cursor = unsigned(row.try_get(0)?) - announced as u64;
-    let mut pk: i64 = row.try_get(1)?;
-    let mut changes = Vec::with_capacity(announced);
-    for record in records {
-        if record.is_new() {
-            pk += 1;
-            record.pk = pk;
-        }
-        record.changed = cursor;
-        if let Some(event) = &mut record.event {
-            cursor += 1;
-            record.changed = cursor;
-            changes.extend(event.change.take().map(|event| Change { cursor: Cursor(cursor), event }));
-        }
+}
+
+async fn write(
+    script: &mut Script<'_>,
+    names: &TenantNames,
+    records: &mut [RecordRows],
+    batch: CommitBatch,
+) -> Result<(), Unwritten> {
+    parts::give_up_links(script, records).await?;
+    records::insert(script, names, records).await?;
+    parts::write_replicas(script, records).await?;
+    parts::claim_links(script, records).await?;
+    parts::write_match_keys(script, records).await?;
+    parts::write_journal(script, records).await?;
+    parts::write_feed(script, names, records).await?;
+    parts::write_conflicts(script, names, records).await?;
+    extras::write(script, names, batch)?;
+    script.add(COMMIT);
+    script.run().await?;
+    Ok(())
+}
+
+/// Why the rows of a batch were not written.
+enum Unwritten {
+    /// They could not even be sent.
+    Store(StoreError),
+    /// The database refused them.
+    Database(sqlx::Error),
+}
+
+impl From<StoreError> for Unwritten {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
     }
-    Ok(changes)
+}
+
+impl From<sqlx::Error> for Unwritten {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error)
+    }
 }
 
 /// A record that comes twice would be compared with a revision that the batch itself has moved.

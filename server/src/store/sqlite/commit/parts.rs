@@ -1,15 +1,10 @@
 //! What hangs on a record: replicas, links, match keys, journal, feed and conflicts.
 
-use sqlx::SqliteConnection;
-
-use super::encode::{EventRow, LinkRow, RecordRows};
-use crate::store::{
-    CommitError, StoreError,
-    sqlite::{
-        codec::{KEY_HASH_LEN, decode_id, id_bytes, signed},
-        names::TenantNames,
-        rows::RowsStatement,
-    },
+use super::encode::RecordRows;
+use crate::store::sqlite::{
+    codec::{KEY_HASH_LEN, id_bytes},
+    names::TenantNames,
+    script::{RowsStatement, Script},
 };
 
 const REPLICAS: RowsStatement = RowsStatement {
@@ -20,23 +15,19 @@ const REPLICAS: RowsStatement = RowsStatement {
 };
 
 /// Writes the replicas that changed.
-pub(super) async fn write_replicas(
-    connection: &mut SqliteConnection,
-    records: &mut [RecordRows],
-) -> Result<(), StoreError> {
+pub(super) async fn write_replicas(script: &mut Script<'_>, records: &mut [RecordRows]) -> Result<(), sqlx::Error> {
     let rows = drain(records, |record| std::mem::take(&mut record.replicas));
-    REPLICAS
-        .execute(connection, rows, |statement, (record, row)| {
-            statement
+    script
+        .rows(&REPLICAS, rows, |values, (record, row)| {
+            values
                 .bind(record)
                 .bind(row.connection)
                 .bind(row.delivery)
                 .bind(row.due)
                 .bind(row.replica)
-                .bind(row.baseline)
+                .bind(row.baseline);
         })
-        .await?;
-    Ok(())
+        .await
 }
 
 const GIVE_UP: RowsStatement = RowsStatement {
@@ -46,71 +37,31 @@ const GIVE_UP: RowsStatement = RowsStatement {
 };
 
 /// Removes the links that records give up, before any record takes new ones.
-pub(super) async fn give_up_links(
-    connection: &mut SqliteConnection,
-    records: &mut [RecordRows],
-) -> Result<(), StoreError> {
+pub(super) async fn give_up_links(script: &mut Script<'_>, records: &mut [RecordRows]) -> Result<(), sqlx::Error> {
     let rows = drain(records, |record| std::mem::take(&mut record.given_up));
-    GIVE_UP
-        .execute(connection, rows, |statement, (record, link)| {
-            statement.bind(link.connection).bind(link.object).bind(link.external_id).bind(record)
+    script
+        .rows(&GIVE_UP, rows, |values, (record, link)| {
+            values.bind(link.connection).bind(link.object).bind(link.external_id).bind(record);
         })
-        .await?;
-    Ok(())
+        .await
 }
 
-/// Counts a link that this record holds already as written, and one that another record holds not at all.
+/// A link that the record holds already stays; that of another record would become null, which its column refuses.
 const CLAIM: RowsStatement = RowsStatement {
     head: "INSERT INTO links (connection, object, external_id, record) VALUES ",
     row: "(?,?,?,?)",
-    tail: " ON CONFLICT (connection, object, external_id) DO UPDATE SET record = record WHERE record = excluded.record",
+    tail: " ON CONFLICT (connection, object, external_id) DO UPDATE SET record = CASE WHEN record = excluded.record THEN record END",
 };
 
-/// Makes the records' external ids resolve to them, and fails where one belongs to another record.
-pub(super) async fn claim_links(
-    connection: &mut SqliteConnection,
-    names: &TenantNames,
-    records: &mut [RecordRows],
-) -> Result<(), CommitError> {
-    let rows = drain(records, |record| std::mem::take(&mut record.claims));
-    let claimed = rows.len() as u64;
-    let wanted = rows.clone();
-    let written = CLAIM
-        .execute(connection, rows, |statement, (record, link)| {
-            statement.bind(link.connection).bind(link.object).bind(link.external_id).bind(record)
+/// Makes the records' external ids resolve to them, which is refused where one belongs to another record.
+pub(super) async fn claim_links(script: &mut Script<'_>, records: &mut [RecordRows]) -> Result<(), sqlx::Error> {
+    // The claims stay with the records: they are looked at again where one is refused.
+    let rows = drain(records, |record| record.claims.clone());
+    script
+        .rows(&CLAIM, rows, |values, (record, link)| {
+            values.bind(link.connection).bind(link.object).bind(link.external_id).bind(record);
         })
         .await
-        .map_err(StoreError::from)?;
-    if written == claimed { Ok(()) } else { Err(taken(connection, names, wanted).await?) }
-}
-
-/// Names the first link that another record holds.
-async fn taken(
-    connection: &mut SqliteConnection,
-    names: &TenantNames,
-    wanted: Vec<(i64, LinkRow)>,
-) -> Result<CommitError, StoreError> {
-    for (record, link) in wanted {
-        let holder: Option<Vec<u8>> = sqlx::query_scalar(
-            "SELECT r.id FROM links l JOIN records r ON r.pk = l.record \
-             WHERE l.connection = ? AND l.object = ? AND l.external_id = ? AND l.record <> ?",
-        )
-        .bind(link.connection)
-        .bind(&link.object)
-        .bind(&link.external_id)
-        .bind(record)
-        .fetch_optional(&mut *connection)
-        .await?;
-        if let Some(holder) = holder {
-            return Ok(CommitError::Taken {
-                connection: names.connection(link.connection)?.clone(),
-                object: link.object.into(),
-                id: link.external_id.into(),
-                holder: decode_id(&holder)?,
-            });
-        }
-    }
-    Err(StoreError::Corrupt("an object's link was refused, yet no record holds it".into()))
 }
 
 const ADD_KEYS: RowsStatement = RowsStatement {
@@ -123,31 +74,24 @@ const DROP_KEYS: RowsStatement =
     RowsStatement { head: "DELETE FROM match_keys WHERE (hash, record) IN (VALUES ", row: "(?,?)", tail: ")" };
 
 /// Replaces match keys where they differ from those stored.
-pub(super) async fn write_match_keys(
-    connection: &mut SqliteConnection,
-    records: &mut [RecordRows],
-) -> Result<(), StoreError> {
-    let (mut added, mut dropped, mut moved) = (Vec::new(), Vec::new(), Vec::new());
+pub(super) async fn write_match_keys(script: &mut Script<'_>, records: &mut [RecordRows]) -> Result<(), sqlx::Error> {
+    let (mut added, mut dropped) = (Vec::new(), Vec::new());
     for record in records {
         let Some(keys) = record.match_keys.take() else { continue };
         let (before, _) = record.match_keys_before.as_chunks::<KEY_HASH_LEN>();
         added.extend(keys.iter().filter(|key| !before.contains(key)).map(|key| (*key, record.pk)));
         dropped.extend(before.iter().filter(|key| !keys.contains(key)).map(|key| (*key, record.pk)));
         if !record.is_new() && keys != before {
-            moved.push((record.pk, keys.concat()));
+            script.add("UPDATE records SET match_keys = ? WHERE pk = ?").bind(keys.concat()).bind(record.pk);
         }
     }
     // In the order of the index, so that neighbours meet on one page.
     added.sort_unstable();
-    DROP_KEYS
-        .execute(connection, dropped, |statement, (key, record)| statement.bind(key.to_vec()).bind(record))
-        .await?;
-    ADD_KEYS.execute(connection, added, |statement, (key, record)| statement.bind(key.to_vec()).bind(record)).await?;
-    for (record, keys) in moved {
-        sqlx::query("UPDATE records SET match_keys = ? WHERE pk = ?")
-            .bind(keys)
-            .bind(record)
-            .execute(&mut *connection)
+    for (statement, rows) in [(&DROP_KEYS, dropped), (&ADD_KEYS, added)] {
+        script
+            .rows(statement, rows, |values, (key, record)| {
+                values.bind(key.to_vec()).bind(record);
+            })
             .await?;
     }
     Ok(())
@@ -157,23 +101,18 @@ const JOURNAL: RowsStatement =
     RowsStatement { head: "INSERT INTO journal (record, revision, n, entry) VALUES ", row: "(?,?,?,?)", tail: "" };
 
 /// Appends the journal entries.
-pub(super) async fn write_journal(
-    connection: &mut SqliteConnection,
-    records: &mut [RecordRows],
-) -> Result<(), StoreError> {
+pub(super) async fn write_journal(script: &mut Script<'_>, records: &mut [RecordRows]) -> Result<(), sqlx::Error> {
     let mut rows = Vec::new();
     for record in records {
         let (pk, revision) = (record.pk, record.expected + 1);
-        rows.extend(
-            std::mem::take(&mut record.journal).into_iter().zip(0_i64..).map(|(entry, n)| (pk, revision, n, entry)),
-        );
+        let entries = std::mem::take(&mut record.journal).into_iter().zip(0_i64..);
+        rows.extend(entries.map(|(entry, n)| (pk, revision, n, entry)));
     }
-    JOURNAL
-        .execute(connection, rows, |statement, (record, revision, n, entry)| {
-            statement.bind(record).bind(revision).bind(n).bind(entry)
+    script
+        .rows(&JOURNAL, rows, |values, (record, revision, n, entry)| {
+            values.bind(record).bind(revision).bind(n).bind(entry);
         })
-        .await?;
-    Ok(())
+        .await
 }
 
 const FEED: RowsStatement = RowsStatement {
@@ -184,32 +123,29 @@ const FEED: RowsStatement = RowsStatement {
 
 /// Appends the announcements at their places.
 pub(super) async fn write_feed(
-    connection: &mut SqliteConnection,
+    script: &mut Script<'_>,
     names: &TenantNames,
     records: &mut [RecordRows],
-) -> Result<(), StoreError> {
+) -> Result<(), sqlx::Error> {
     let tenant = names.pk;
-    let mut rows = Vec::new();
-    for record in records {
-        if let Some(event) = record.event.take() {
-            rows.push((signed(record.changed)?, record.id, record.model.clone(), event));
-        }
-    }
-    FEED.execute(connection, rows, |statement, (seq, id, model, event)| {
-        let EventRow { action, version, at, fields, changed, .. } = event;
-        statement
-            .bind(tenant)
-            .bind(seq)
-            .bind(id_bytes(id))
-            .bind(model)
-            .bind(action)
-            .bind(version)
-            .bind(at)
-            .bind(fields)
-            .bind(changed)
-    })
-    .await?;
-    Ok(())
+    let rows = records
+        .iter_mut()
+        .filter_map(|record| Some((record.changed, record.id, record.model.clone(), record.event.take()?)))
+        .collect();
+    script
+        .rows(&FEED, rows, |values, (seq, id, model, event)| {
+            values
+                .bind(tenant)
+                .bind(seq)
+                .bind(id_bytes(id))
+                .bind(model)
+                .bind(event.action)
+                .bind(event.version)
+                .bind(event.at)
+                .bind(event.fields)
+                .bind(event.changed);
+        })
+        .await
 }
 
 const CONFLICTS: RowsStatement = RowsStatement {
@@ -220,29 +156,28 @@ const CONFLICTS: RowsStatement = RowsStatement {
 
 /// Keeps the conflicts that are not known yet.
 pub(super) async fn write_conflicts(
-    connection: &mut SqliteConnection,
+    script: &mut Script<'_>,
     names: &TenantNames,
     records: &mut [RecordRows],
-) -> Result<(), StoreError> {
+) -> Result<(), sqlx::Error> {
     let tenant = names.pk;
     let mut rows = Vec::new();
     for record in records {
         let (pk, model) = (record.pk, record.model.clone());
         rows.extend(std::mem::take(&mut record.conflicts).into_iter().map(|row| (pk, model.clone(), row)));
     }
-    CONFLICTS
-        .execute(connection, rows, |statement, (record, model, row)| {
-            statement
+    script
+        .rows(&CONFLICTS, rows, |values, (record, model, row)| {
+            values
                 .bind(tenant)
                 .bind(record)
                 .bind(model)
                 .bind(row.field)
                 .bind(row.loser)
                 .bind(row.winner)
-                .bind(row.conflict)
+                .bind(row.conflict);
         })
-        .await?;
-    Ok(())
+        .await
 }
 
 /// Takes one kind of rows out of every record, each with its record's row number.
