@@ -1,30 +1,60 @@
 //! `syncline demo`: two emulated accounts and a product, kept the same while all three are edited at once; then judged.
 //!
-//! # Layout
+//! # Layout, in the order of a run
 //!
 //! * [`stage`]: everything that runs. [`scenario`]: the accounts, and all that the demo knows of their platforms.
 //! * [`quiet`]: waiting until nothing is left to do. [`web`]: plain HTTP.
+//! * [`script`]: what the three writers do. [`players`]: the writers. [`weather`]: faults. [`audience`]: the subscriber.
+//! * [`collect`]: the evidence. [`verifier`]: the judge. [`report`]: what the run came to.
 //! * [`error`]: why a run could not come to its end.
 
+mod audience;
+mod collect;
 mod error;
+mod players;
 mod quiet;
+mod report;
 mod scenario;
+mod script;
 mod stage;
+mod verifier;
+mod weather;
 mod web;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use syncline_client::{Api, At, RecordQuery};
+use syncline_client::{Api, Change};
 use syncline_sandbox::FaultProfile;
 
-pub use self::{error::DemoError, quiet::Standing};
-use self::{scenario::MODEL, stage::Stage, web::Web};
+use self::{
+    audience::Heard,
+    collect::Links,
+    players::{Acknowledged, Players},
+    script::Script,
+    stage::Stage,
+    web::Web,
+};
+pub use self::{
+    error::DemoError,
+    quiet::Standing,
+    report::{Blind, Report, Struck, Verdict},
+};
 
-/// The longest time that linking may take, for each contact of an account, and at least.
-const LINK_TIME_PER_CONTACT: Duration = Duration::from_millis(40);
-const LINK_TIME_MIN: Duration = Duration::from_secs(60);
+/// The longest time that linking and growing quiet may take, for each contact of an account, and at least.
+const TIME_PER_CONTACT: Duration = Duration::from_millis(60);
+const TIME_MIN: Duration = Duration::from_secs(60);
 /// How long nothing may happen before it counts as quiet: longer than any lag of the emulators.
 const CALM: Duration = Duration::from_secs(2);
+/// Time between two scenes.
+const PAUSE: Duration = Duration::from_millis(40);
+/// Time between two scenes while faults are waited for.
+const LONG_PAUSE: Duration = Duration::from_millis(150);
+/// The longest that faults are waited for.
+const FAULT_TIME_MAX: Duration = Duration::from_secs(45);
+/// Contacts that are edited, at most.
+const CAST_MAX: u64 = 120;
+/// Scenes that are played at least, and for each contact of the cast.
+const SCENES_MIN: u64 = 66;
 
 /// What a run is made of.
 #[derive(Clone, Copy, Debug)]
@@ -47,6 +77,14 @@ impl Settings {
     pub const fn people(&self) -> u64 {
         self.contacts * 2 - self.shared()
     }
+
+    fn patience(&self) -> Duration {
+        TIME_MIN + TIME_PER_CONTACT * u32::try_from(self.contacts).unwrap_or(u32::MAX)
+    }
+
+    fn cast(&self) -> u64 {
+        (self.contacts / 4).clamp(8, CAST_MAX)
+    }
 }
 
 /// A run of the demo.
@@ -56,6 +94,23 @@ pub struct Demo {
     stage: Stage,
     api: Api,
     web: Web,
+    begun: Instant,
+}
+
+/// What is known once both accounts are linked.
+#[derive(Debug)]
+pub struct Linked {
+    /// How many records there are.
+    pub records: u64,
+    links: Links,
+    after: Duration,
+}
+
+/// What happened in the play.
+struct Played {
+    acknowledged: Vec<Acknowledged>,
+    faults: Vec<Struck>,
+    standing: Standing,
 }
 
 impl Demo {
@@ -64,10 +119,11 @@ impl Demo {
     /// # Errors
     /// Why a part could not start.
     pub async fn start(settings: Settings) -> Result<Self, DemoError> {
+        let begun = Instant::now();
         let web = Web::new()?;
         let stage = Stage::build(&settings, &web).await?;
         let api = Api::new(&stage.api(), &stage.key)?;
-        Ok(Self { settings, stage, api, web })
+        Ok(Self { settings, stage, api, web, begun })
     }
 
     /// The addresses and keys that other programs need to take part, as one JSON object.
@@ -78,28 +134,76 @@ impl Demo {
         self.stage.invitation()
     }
 
-    /// Waits until both accounts are read and linked and nothing is owed to either; how many records there are then.
+    /// Waits until both accounts are read and linked and nothing is owed to either.
     ///
     /// # Errors
     /// It took too long, or the service failed.
-    pub async fn link(&self, seen: impl FnMut(Standing)) -> Result<u64, DemoError> {
-        let contacts = u32::try_from(self.settings.contacts).unwrap_or(u32::MAX);
-        let patience = LINK_TIME_MIN + LINK_TIME_PER_CONTACT * contacts;
-        quiet::wait(&self.api, CALM, patience, seen).await?;
-        self.count().await
+    pub async fn link(&self, seen: impl FnMut(Standing)) -> Result<Linked, DemoError> {
+        quiet::wait(&self.api, CALM, self.settings.patience(), seen).await?;
+        let records = collect::records(&self.api).await?;
+        let live = records.iter().filter(|record| record.meta.deleted_at.is_none()).count();
+        Ok(Linked { records: live as u64, links: collect::links(&records), after: self.begun.elapsed() })
     }
 
-    /// How many records there are.
-    async fn count(&self) -> Result<u64, DemoError> {
-        let (mut count, mut at) = (0, At::default().limit(1_000));
-        loop {
-            let page = self.api.list_records(MODEL, &RecordQuery::default(), &at).await?;
-            count += page.items.len() as u64;
-            match page.next_cursor {
-                Some(next) => at = At::after(next).limit(1_000),
-                None => return Ok(count),
-            }
+    /// Lets the three writers edit at once, then lets it grow quiet and judges. `told` hears every merged change.
+    ///
+    /// # Errors
+    /// It never grew quiet, or something did not answer. What does not hold is in the report.
+    pub async fn perform(&self, linked: &Linked, mut told: impl FnMut(&Change)) -> Result<Report, DemoError> {
+        let mut live = audience::seat(&self.api).await?;
+        let (played, heard) = audience::listen(&mut live, self.play(), &mut told).await?;
+        self.judge(linked, played, heard).await
+    }
+
+    /// Sets the faults of the run again after the verdict, and goes on telling changes until the process ends.
+    ///
+    /// # Errors
+    /// Something did not answer.
+    pub async fn stay(&self, mut told: impl FnMut(&Change)) -> Result<(), DemoError> {
+        self.stage.set_faults(&self.web, self.settings.faults).await?;
+        let mut live = audience::seat(&self.api).await?;
+        audience::listen(&mut live, std::future::pending::<Result<(), DemoError>>(), &mut told).await.map(drop)
+    }
+
+    async fn play(&self) -> Result<Played, DemoError> {
+        let Self { settings, stage, api, web, .. } = self;
+        let players = Players::cast(stage, api, web, usize::try_from(settings.cast()).unwrap_or(usize::MAX)).await?;
+        let mut script = Script::new(settings.seed, players.cast.len());
+        for _ in 0..SCENES_MIN.max(settings.cast()) {
+            players.play(&script.scene()).await?;
+            tokio::time::sleep(PAUSE).await;
         }
+        tokio::select! {
+            insisted = weather::insist(stage, web, settings.faults, FAULT_TIME_MAX) => insisted?,
+            failed = encore(&players, &mut script) => failed?,
+        }
+        let faults = weather::look(stage, web).await?;
+        stage.set_faults(web, FaultProfile::Off).await?;
+        let standing = quiet::wait(api, CALM, settings.patience(), |_| {}).await?;
+        Ok(Played { acknowledged: players.acknowledged(), faults, standing })
+    }
+
+    async fn judge(&self, linked: &Linked, played: Played, heard: Heard) -> Result<Report, DemoError> {
+        let Self { settings, stage, api, web, begun } = self;
+        let evidence = collect::evidence(stage, api, web, &linked.links, played.acknowledged).await?;
+        let counts = stage.service.engine().counts();
+        let report = Report {
+            ok: false,
+            linked: linked.records,
+            linked_expected: settings.people(),
+            records: evidence.records.values().filter(|record| !record.deleted).count() as u64,
+            merges: heard.merges,
+            feed_gaps: heard.gaps,
+            conflicts: evidence.conflicts.len() as u64,
+            echoes: counts.echoes,
+            writes: counts.writes,
+            parked: played.standing.parked,
+            verdict: verifier::verdict::judge(&evidence),
+            faults: played.faults,
+            linked_after_s: linked.after.as_secs_f64(),
+            seconds: begun.elapsed().as_secs_f64(),
+        };
+        Ok(report.judged())
     }
 
     /// Ends everything in order.
@@ -107,7 +211,14 @@ impl Demo {
     /// # Errors
     /// The service did not stop well.
     pub async fn stop(self) -> Result<(), DemoError> {
-        let _ = &self.web;
         self.stage.strike().await
+    }
+}
+
+/// Plays on until somebody stops it.
+async fn encore(players: &Players<'_>, script: &mut Script) -> Result<(), DemoError> {
+    loop {
+        players.play(&script.scene()).await?;
+        tokio::time::sleep(LONG_PAUSE).await;
     }
 }

@@ -1,9 +1,18 @@
 //! The scenario: which accounts take part, and what each calls the things that both have. All that the demo knows of
 //! the platforms stands here and in the configuration beside it.
 
+pub(super) mod fields;
+pub(super) mod public;
+
+use std::{future::Future, pin::Pin};
+
 use syncline_sandbox::{Running, Sandbox};
 
-use super::DemoError;
+use self::public::Objects;
+use super::{DemoError, web::Web};
+
+/// A reading of a whole account.
+type Reading<'a> = Pin<Box<dyn Future<Output = Result<Objects, DemoError>> + Send + 'a>>;
 
 /// The configuration, with blanks for what is known only when the demo runs.
 pub(super) const CONFIGURATION: &str = include_str!("syncline.yaml");
@@ -29,6 +38,14 @@ pub(super) struct Account {
     pub(super) key: &'static str,
     /// Whether the platform sends webhooks.
     pub(super) pushes: bool,
+    /// Whether the platform keeps every value that a field ever held.
+    pub(super) keeps_history: bool,
+    /// Faults that need another one for company: they strike only after it.
+    pub(super) company: &'static [(&'static str, &'static str)],
+    /// The path at which a user reads one field of one object.
+    path: fn(object: &str, field: &str) -> String,
+    /// Reads every live object as a user.
+    read: for<'a> fn(&'a Web, &'a Account, &'a Running) -> Reading<'a>,
     /// Which of the emulators it is.
     emulator: fn(&Sandbox) -> Option<&Running>,
 }
@@ -42,6 +59,11 @@ pub(super) static ACCOUNTS: &[Account] = &[
         object: "Contact",
         key: "Syncline_Id__c",
         pushes: false,
+        keeps_history: false,
+        // A page's locator can expire only where a page has a next one.
+        company: &[("locator_expired", "short_page")],
+        path: |object, field| format!("/services/data/v62.0/sobjects/Contact/{object}?fields={field}"),
+        read: public::by_query,
         emulator: |sandbox| sandbox.salesforce.as_ref(),
     },
     Account {
@@ -51,11 +73,25 @@ pub(super) static ACCOUNTS: &[Account] = &[
         object: "contacts",
         key: "syncline_id",
         pushes: true,
+        keeps_history: true,
+        company: &[],
+        path: |object, field| format!("/crm/v3/objects/contacts/{object}?properties={field}"),
+        read: public::by_list,
         emulator: |sandbox| sandbox.hubspot.as_ref(),
     },
 ];
 
 impl Account {
+    /// The address at which a user reads one field of one object.
+    pub(super) fn object_url(&self, running: &Running, object: &str, field: &str) -> String {
+        format!("{}{}", running.base_url, (self.path)(object, field))
+    }
+
+    /// Every live object, as one of the account's users sees them.
+    pub(super) async fn objects(&self, web: &Web, running: &Running) -> Result<Objects, DemoError> {
+        (self.read)(web, self, running).await
+    }
+
     /// This account's emulator.
     pub(super) fn running<'a>(&self, sandbox: &'a Sandbox) -> Result<&'a Running, DemoError> {
         (self.emulator)(sandbox).ok_or_else(|| DemoError::Start(format!("the emulator of {} is missing", self.title)))

@@ -1,0 +1,173 @@
+//! Every edit that a platform accepted from its users or the API acknowledged, and whether it was lost.
+
+use std::collections::BTreeMap;
+
+use super::{
+    blind,
+    evidence::{Evidence, shown_in, written},
+    form::{Place, Slot, slots},
+};
+use crate::demo::scenario::fields::Field;
+
+/// One edit of one slot.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::demo) struct Edit {
+    /// Where it was made.
+    pub(in crate::demo) place: Place,
+    /// Its place in that platform's log; 0 for the product.
+    pub(in crate::demo) seq: u64,
+    /// When, in microseconds since 1970.
+    pub(in crate::demo) at_us: i64,
+    /// The object that was edited; the record for the product.
+    pub(in crate::demo) object: String,
+    /// The record.
+    pub(in crate::demo) record: String,
+    /// The slot.
+    pub(in crate::demo) slot: Slot,
+    /// What the author saw there.
+    pub(in crate::demo) seen: String,
+    /// What the author wrote.
+    pub(in crate::demo) value: String,
+}
+
+/// Edits by record.
+pub(in crate::demo) type Edits = BTreeMap<String, Vec<Edit>>;
+
+/// What came of the edits.
+#[derive(Debug, Default)]
+pub(in crate::demo) struct Losses {
+    /// How many edits were judged.
+    pub(in crate::demo) judged: usize,
+    /// Each lost edit, in words.
+    pub(in crate::demo) lost: Vec<String>,
+    /// Each edit that no client could have seen, in words, by the account's place.
+    pub(in crate::demo) blind: Vec<(usize, String)>,
+}
+
+/// All edits that changed something.
+pub(in crate::demo) fn gather(evidence: &Evidence) -> Edits {
+    let mut edits = Edits::new();
+    for (account, side) in evidence.accounts.iter().enumerate() {
+        for entry in side.log.iter().filter(|entry| entry.by_user() && entry.writes()) {
+            // What came and went before anybody else saw it is nobody's loss.
+            let Some(record) = evidence.record_of(account, &entry.id) else { continue };
+            for (slot, seen, value) in written(account, entry).filter(|(_, seen, value)| seen != value) {
+                let (place, seq, at_us) = (Place::Account(account), entry.seq, entry.at_us);
+                let (object, record) = (entry.id.clone(), record.to_owned());
+                edits.entry(record.clone()).or_default().push(Edit {
+                    place,
+                    seq,
+                    at_us,
+                    object,
+                    record,
+                    slot,
+                    seen,
+                    value,
+                });
+            }
+        }
+    }
+    for noted in &evidence.acknowledged {
+        for (name, sent) in &noted.sent {
+            let Some(field) = Field::named(name) else { continue };
+            for (slot, value) in slots(field, Place::Product, sent) {
+                let seen = shown_in(&noted.seen, &slot);
+                if seen != value {
+                    let (record, object) = (noted.record.clone(), noted.record.clone());
+                    let (place, seq, at_us) = (Place::Product, 0, noted.at_us);
+                    edits.entry(record.clone()).or_default().push(Edit {
+                        place,
+                        seq,
+                        at_us,
+                        object,
+                        record,
+                        slot,
+                        seen,
+                        value,
+                    });
+                }
+            }
+        }
+    }
+    edits
+}
+
+/// Judges every edit.
+pub(in crate::demo) fn judge(evidence: &Evidence, edits: &Edits) -> Losses {
+    let mut losses = Losses::default();
+    for (record, edits) in edits {
+        for edit in edits {
+            losses.judged += 1;
+            if stands(evidence, record, edit)
+                || is_followed(edits, edit)
+                || evidence.keeps(record, &edit.slot, &edit.value)
+            {
+                continue;
+            }
+            match edit.place {
+                Place::Account(account) if blind::is_blind(evidence, account, edit) => {
+                    losses.blind.push((account, edit.told(evidence)));
+                }
+                _ => losses.lost.push(edit.told(evidence)),
+            }
+        }
+    }
+    losses
+}
+
+/// Whether the edit is in the final state, or left with a record whose deleter had seen it.
+fn stands(evidence: &Evidence, record: &str, edit: &Edit) -> bool {
+    match evidence.records.get(record) {
+        Some(shown) if !shown.deleted => shown.holds(&edit.slot) == edit.value,
+        Some(_) => was_seen_by_deleter(evidence, record, edit),
+        None => false,
+    }
+}
+
+/// Whether somebody who had seen the value went on from it.
+fn is_followed(edits: &[Edit], edit: &Edit) -> bool {
+    edits.iter().any(|next| {
+        let later =
+            if next.place == edit.place && edit.seq > 0 { next.seq > edit.seq } else { next.at_us > edit.at_us };
+        later && next.slot == edit.slot && next.seen == edit.value
+    })
+}
+
+fn was_seen_by_deleter(evidence: &Evidence, record: &str, edit: &Edit) -> bool {
+    let by_product = evidence.acknowledged.iter().filter(|noted| noted.deleted && noted.record == record);
+    if by_product.into_iter().any(|noted| shown_in(&noted.seen, &edit.slot) == edit.value) {
+        return true;
+    }
+    evidence.accounts.iter().enumerate().any(|(account, side)| {
+        let deletes = side.log.iter().filter(|entry| entry.by_user() && entry.op == "delete");
+        deletes.filter(|entry| evidence.record_of(account, &entry.id) == Some(record)).any(|delete| {
+            let at_home = edit.place == Place::Account(account) && edit.seq < delete.seq;
+            at_home || evidence.was_brought(account, record, &edit.slot, &edit.value, delete.seq)
+        })
+    })
+}
+
+impl Edit {
+    /// The edit in words.
+    pub(in crate::demo) fn told(&self, evidence: &Evidence) -> String {
+        let Self { slot, seen, value, record, object, .. } = self;
+        let now = evidence.records.get(record).map_or_else(
+            || "the record is unknown".to_owned(),
+            |record| {
+                if record.deleted {
+                    "the record is deleted".to_owned()
+                } else {
+                    format!("now `{}`", record.holds(slot))
+                }
+            },
+        );
+        let whose = match self.place {
+            Place::Product => "the product".to_owned(),
+            Place::Account(account) => {
+                let title = evidence.accounts.get(account).map_or("an account", |side| side.title.as_str());
+                format!("{title} {object} (log {})", self.seq)
+            }
+        };
+        format!("{slot} of record {record}: {whose} wrote `{value}` over `{seen}`; {now}")
+    }
+}
