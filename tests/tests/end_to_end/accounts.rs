@@ -1,0 +1,225 @@
+//! The two accounts as their own users see them: edits by people, reads through the public APIs, and the emulators'
+//! ledgers for what was asked and written.
+
+use std::collections::BTreeMap;
+
+use reqwest::{Client, Method};
+use serde_json::{Map, Value as Json, json};
+use syncline_sandbox::{
+    Running,
+    faults::FaultChange,
+    ledger::{ActorKind, Entry, Op},
+};
+
+/// The fields of every story, in the model's words.
+pub(crate) const FIELDS: [&str; 5] = ["email", "first_name", "last_name", "phone", "title"];
+
+/// What a platform calls what every platform has, and how its public list is read.
+#[derive(Debug)]
+pub(crate) struct Words {
+    pub(crate) connection: &'static str,
+    pub(crate) object: &'static str,
+    key: &'static str,
+    /// In the order of `FIELDS`.
+    fields: [&'static str; 5],
+    /// The path and body that add the field for our record ids, as an administrator would.
+    key_field: fn() -> (&'static str, Json),
+    /// The first page of all objects.
+    list: &'static str,
+    /// The next page after an answer, as a path.
+    next: fn(&Json) -> Option<String>,
+    /// The objects of an answer, each with its id and its fields.
+    objects: fn(&Json) -> Vec<(String, Json)>,
+}
+
+pub(crate) static SALESFORCE: Words = Words {
+    connection: "acme-salesforce",
+    object: "Contact",
+    key: "Syncline_Id__c",
+    fields: ["Email", "FirstName", "LastName", "Phone", "Title"],
+    key_field: || {
+        let metadata = json!({"label": "Syncline Id", "type": "Text", "length": 36, "externalId": true, "unique": true,
+                              "caseSensitive": true});
+        let body = json!({"FullName": "Contact.Syncline_Id__c", "Metadata": metadata});
+        ("/services/data/v62.0/tooling/sobjects/CustomField", body)
+    },
+    list: "/services/data/v62.0/query?q=SELECT+Id,Email,FirstName,LastName,Phone,Title,Syncline_Id__c+FROM+Contact",
+    next: |answer| answer["nextRecordsUrl"].as_str().map(str::to_owned),
+    objects: |answer| {
+        let rows = answer["records"].as_array().into_iter().flatten();
+        rows.map(|row| (text(&row["Id"]), row.clone())).collect()
+    },
+};
+
+pub(crate) static HUBSPOT: Words = Words {
+    connection: "acme-hubspot",
+    object: "contacts",
+    key: "syncline_id",
+    fields: ["email", "firstname", "lastname", "phone", "jobtitle"],
+    key_field: || {
+        let body = json!({"name": "syncline_id", "label": "Syncline id", "type": "string", "fieldType": "text",
+                          "groupName": "contactinformation", "hasUniqueValue": true});
+        ("/crm/v3/properties/contacts", body)
+    },
+    list: "/crm/v3/objects/contacts?limit=100&properties=email,firstname,lastname,phone,jobtitle,syncline_id",
+    next: |answer| {
+        let after = answer["paging"]["next"]["after"].as_str()?;
+        Some(format!("{}&after={after}", HUBSPOT.list))
+    },
+    objects: |answer| {
+        let rows = answer["results"].as_array().into_iter().flatten();
+        rows.map(|row| (text(&row["id"]), row["properties"].clone())).collect()
+    },
+};
+
+/// One live object of an account.
+#[derive(Clone, Debug)]
+pub(crate) struct Object {
+    pub(crate) id: String,
+    /// The record id that we wrote into it, if any.
+    pub(crate) key: String,
+    /// Its values by the model's field names; blank is empty.
+    pub(crate) fields: BTreeMap<&'static str, String>,
+}
+
+/// One account.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Account<'a> {
+    pub(crate) words: &'static Words,
+    running: &'a Running,
+}
+
+impl<'a> Account<'a> {
+    pub(crate) fn new(words: &'static Words, running: &'a Running) -> Self {
+        Self { words, running }
+    }
+
+    pub(crate) fn url(&self) -> &'a str {
+        &self.running.base_url
+    }
+
+    /// Adds the field for our record ids.
+    pub(crate) async fn add_key_field(&self) {
+        let (path, body) = (self.words.key_field)();
+        self.call(Method::POST, &format!("{}{path}", self.running.base_url), Some(&body)).await;
+    }
+
+    /// All live objects, by id, as the public API lists them.
+    pub(crate) async fn objects(&self) -> BTreeMap<String, Object> {
+        let mut objects = BTreeMap::new();
+        let mut next = Some(self.words.list.to_owned());
+        while let Some(path) = next {
+            let answer = self.call(Method::GET, &format!("{}{path}", self.running.base_url), None).await;
+            for (id, row) in (self.words.objects)(&answer) {
+                let pairs = FIELDS.into_iter().zip(self.words.fields);
+                let fields = pairs.map(|(field, remote)| (field, text(&row[remote]))).collect();
+                let twice = objects.insert(id.clone(), Object { id, key: text(&row[self.words.key]), fields });
+                assert!(twice.is_none(), "an object was listed twice: {twice:?}");
+            }
+            next = (self.words.next)(&answer);
+        }
+        objects
+    }
+
+    /// The live object with this address.
+    pub(crate) async fn by_email(&self, email: &str) -> Option<Object> {
+        let same = |object: &Object| object.fields["email"].trim().eq_ignore_ascii_case(email);
+        self.objects().await.into_values().find(same)
+    }
+
+    /// A user creates an object and gets its id.
+    pub(crate) async fn create(&self, values: &[(&str, &str)]) -> String {
+        let answer = self.call(Method::POST, &self.door(""), Some(&self.body(values))).await;
+        text(&answer["id"])
+    }
+
+    /// A user edits an object.
+    pub(crate) async fn edit(&self, id: &str, values: &[(&str, &str)]) {
+        self.call(Method::PATCH, &self.door(&format!("/{id}")), Some(&self.body(values))).await;
+    }
+
+    /// A user deletes an object.
+    pub(crate) async fn delete(&self, id: &str) {
+        self.call(Method::DELETE, &self.door(&format!("/{id}")), None).await;
+    }
+
+    /// A user brings an object back.
+    pub(crate) async fn restore(&self, id: &str) {
+        self.call(Method::POST, &self.door(&format!("/{id}/restore")), Some(&json!({}))).await;
+    }
+
+    /// Tells the platform where to push.
+    pub(crate) async fn push_to(&self, target: &str) {
+        let url = format!("{}/webhooks", self.running.admin_url);
+        self.call(Method::POST, &url, Some(&json!({ "target_url": target }))).await;
+    }
+
+    /// Has everything sent and shown that lags behind.
+    pub(crate) async fn flush(&self) {
+        self.call(Method::POST, &format!("{}/flush", self.running.admin_url), None).await;
+    }
+
+    /// Sets how often one thing goes wrong from now on.
+    pub(crate) fn set_fault(&self, name: &str, probability: f64) {
+        let change = FaultChange { enabled: Some(true), probability: Some(probability) };
+        let changed = self.running.parts.faults.change(&BTreeMap::from([(name.to_owned(), change)]));
+        changed.expect("a known fault");
+    }
+
+    /// How often one thing has gone wrong.
+    pub(crate) fn fired(&self, name: &str) -> u64 {
+        self.running.parts.faults.fired().into_iter().find(|(fault, _)| *fault == name).map_or(0, |(_, fired)| fired)
+    }
+
+    /// Requests of all kinds so far.
+    pub(crate) fn requests(&self) -> u64 {
+        self.running.parts.ledger.counts().requests.values().sum()
+    }
+
+    /// Writes of objects, by whomever, that were accepted so far.
+    pub(crate) fn writes(&self) -> u64 {
+        self.running.parts.ledger.counts().writes.accepted
+    }
+
+    /// Writes that the service sent and that changed nothing.
+    pub(crate) fn redundant(&self) -> u64 {
+        self.running.parts.ledger.counts().writes.redundant_by_integration
+    }
+
+    /// The service's accepted writes of one kind.
+    pub(crate) fn sent(&self, op: Op) -> usize {
+        let entries = self.running.parts.ledger.page(0, usize::MAX).entries;
+        let ours = |entry: &&Entry| entry.event.actor.kind == ActorKind::Integration && entry.event.op == op;
+        entries.iter().filter(ours).count()
+    }
+
+    fn door(&self, rest: &str) -> String {
+        format!("{}/users/ann/{}{rest}", self.running.admin_url, self.words.object)
+    }
+
+    fn body(&self, values: &[(&str, &str)]) -> Json {
+        let remote = |field: &str| match FIELDS.iter().position(|known| *known == field) {
+            Some(place) => self.words.fields[place].to_owned(),
+            None => field.to_owned(),
+        };
+        let body: Map<String, Json> = values.iter().map(|(field, value)| (remote(field), Json::from(*value))).collect();
+        Json::Object(body)
+    }
+
+    async fn call(&self, method: Method, url: &str, body: Option<&Json>) -> Json {
+        let token = &self.running.credentials.user_token;
+        let mut request = Client::new().request(method.clone(), url).bearer_auth(token);
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let answer = request.send().await.unwrap_or_else(|error| panic!("{method} {url}: {error}"));
+        let status = answer.status();
+        let text = answer.text().await.expect("an answer");
+        assert!(status.is_success(), "{method} {url}: {status} {text}");
+        serde_json::from_str(&text).unwrap_or_default()
+    }
+}
+
+fn text(value: &Json) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}

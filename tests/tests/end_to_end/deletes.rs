@@ -1,0 +1,82 @@
+//! Deletes and restores, alone and against an edit.
+
+use reqwest::Method;
+
+use crate::{
+    accounts::Account,
+    api::copy_of,
+    patience::eventually,
+    stage::{Server, Stage},
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delete_reaches_everybody_and_can_be_taken_back() {
+    let stage = Stage::set(6, 6).await;
+    let server = stage.serve().await;
+    let agreement = server.agree().await;
+    let (salesforce, hubspot) = (stage.salesforce(), stage.hubspot());
+    let mut records = agreement.records.iter();
+    for account in [salesforce, hubspot] {
+        let (id, record) = records.next().expect("a record");
+        account.delete(&copy_of(record, account.words.connection).expect("a copy")).await;
+        gone(&server, id).await;
+    }
+    let (id, _) = records.next().expect("a record");
+    let path = format!("/v1/records/contact/{id}");
+    assert_eq!(server.api.call(Method::DELETE, &path, None).await.status, 204);
+    let agreement = server.agree().await;
+    assert_eq!(agreement.records.len(), 3, "three were deleted, on every side");
+
+    server.api.call(Method::POST, &format!("{path}/undelete"), None).await;
+    let agreement = server.agree().await;
+    assert_eq!(agreement.records.len(), 4, "one was brought back, on every side");
+    assert!(agreement.records.contains_key(id));
+    server.stays_quiet().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edit_wins_against_a_delete_where_the_model_says_so() {
+    let stage = Stage::set(4, 4).await;
+    let server = stage.serve().await;
+    let id = edit_against_delete(&server, stage.hubspot(), stage.salesforce()).await;
+    eventually("the edit stands", async || match server.api.record(&id).await["title"].as_str() {
+        Some("Edited") => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
+    .await;
+    let agreement = server.agree().await;
+    assert_eq!(agreement.records.len(), 4, "the deleted copy is back");
+    assert_eq!(agreement.records[&id]["title"], "Edited");
+    server.stays_quiet().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delete_wins_against_an_edit_where_the_model_says_so() {
+    let stage = Stage::set(4, 4).await;
+    stage.amend("race: edit_wins", "race: delete_wins");
+    let server = stage.serve().await;
+    let id = edit_against_delete(&server, stage.salesforce(), stage.hubspot()).await;
+    gone(&server, &id).await;
+    assert_eq!(server.agree().await.records.len(), 3, "the edited copy is gone as well");
+    server.stays_quiet().await;
+}
+
+/// One user edits a person whom another has deleted, before either is known; the record's id.
+async fn edit_against_delete(server: &Server<'_>, editor: Account<'_>, deleter: Account<'_>) -> String {
+    let (id, record) = server.agree().await.records.pop_first().expect("a record");
+    let copy = |account: Account<'_>| copy_of(&record, account.words.connection).expect("a copy");
+    server.api.steer("pause").await;
+    deleter.delete(&copy(deleter)).await;
+    editor.edit(&copy(editor), &[("title", "Edited")]).await;
+    server.api.steer("resume").await;
+    id
+}
+
+/// Waits until a record is deleted.
+async fn gone(server: &Server<'_>, id: &str) {
+    eventually("the record is deleted", async || {
+        let record = server.api.record(id).await;
+        if record["_meta"]["deleted_at"].is_string() { Ok(()) } else { Err(record.to_string()) }
+    })
+    .await;
+}

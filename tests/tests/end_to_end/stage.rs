@@ -1,0 +1,191 @@
+//! The stage of every story: both emulators in this process, a configuration for their accounts, and the binary on it.
+
+use std::{net::TcpListener, path::PathBuf, process::Output, time::Duration};
+
+use syncline_sandbox::{FaultProfile, Population, Sandbox, SandboxConfig, people::Mess};
+use tempfile::TempDir;
+
+use crate::{
+    accounts::{Account, HUBSPOT, SALESFORCE},
+    agreement::{self, Agreement},
+    api::{Api, KEY},
+    patience::{eventually, until_reached},
+    process::{self, Process},
+};
+
+const CONFIGURATION: &str = include_str!("syncline.yaml");
+/// The same as in the configuration.
+const TIME_SCALE: f64 = 0.02;
+/// So many requests of each account, polls and all, count as a while.
+const A_WHILE: u64 = 8;
+
+/// The emulators and the configuration.
+#[derive(Debug)]
+pub(crate) struct Stage {
+    sandbox: Sandbox,
+    folder: TempDir,
+    port: u16,
+    environment: Vec<(String, String)>,
+}
+
+impl Stage {
+    /// A stage with so many contacts in each account, `shared` of them the same people.
+    pub(crate) async fn set(contacts: u64, shared: u64) -> Self {
+        // What is decomposed on one side stays so: no field here asks for it to be composed.
+        let mess = Mess { decomposed: 0.0, ..Mess::usual() };
+        let sandbox = Sandbox::start(SandboxConfig {
+            contacts: Population { per_system: contacts, shared, mess },
+            faults: FaultProfile::Off,
+            time_scale: TIME_SCALE,
+            ..SandboxConfig::default()
+        })
+        .await
+        .expect("the emulators start");
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let mut stage = Self { sandbox, folder, port: free_port(), environment: Vec::new() };
+        stage.environment = stage.secrets();
+        let text = CONFIGURATION
+            .replace("$PORT", &stage.port.to_string())
+            .replace("$SALESFORCE", stage.salesforce().url())
+            .replace("$HUBSPOT", stage.hubspot().url());
+        std::fs::write(stage.config(), text).expect("a written configuration");
+        for account in stage.accounts() {
+            account.add_key_field().await;
+        }
+        stage
+    }
+
+    fn secrets(&self) -> Vec<(String, String)> {
+        let mut secrets =
+            vec![("SECRETS_KEY".to_owned(), "0123456789abcdef".repeat(4)), ("API_KEY".to_owned(), KEY.to_owned())];
+        for (word, running) in [("SALESFORCE", &self.sandbox.salesforce), ("HUBSPOT", &self.sandbox.hubspot)] {
+            let given = &running.as_ref().expect("it was started").credentials;
+            secrets.extend([
+                (format!("{word}_ID"), given.client_id.clone()),
+                (format!("{word}_SECRET"), given.client_secret.clone()),
+                (format!("{word}_REFRESH"), given.refresh_token.clone()),
+            ]);
+        }
+        secrets
+    }
+
+    pub(crate) fn salesforce(&self) -> Account<'_> {
+        Account::new(&SALESFORCE, self.sandbox.salesforce.as_ref().expect("it was started"))
+    }
+
+    pub(crate) fn hubspot(&self) -> Account<'_> {
+        Account::new(&HUBSPOT, self.sandbox.hubspot.as_ref().expect("it was started"))
+    }
+
+    pub(crate) fn accounts(&self) -> [Account<'_>; 2] {
+        [self.salesforce(), self.hubspot()]
+    }
+
+    pub(crate) fn config(&self) -> PathBuf {
+        self.folder.path().join("syncline.yaml")
+    }
+
+    pub(crate) fn database(&self) -> PathBuf {
+        self.folder.path().join("syncline.db")
+    }
+
+    /// Replaces a part of the configuration, for the next start.
+    pub(crate) fn amend(&self, part: &str, by: &str) {
+        let text = std::fs::read_to_string(self.config()).expect("the configuration");
+        assert!(text.contains(part), "`{part}` is not in the configuration");
+        std::fs::write(self.config(), text.replace(part, by)).expect("a written configuration");
+    }
+
+    /// Runs a verb to its end.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
+        process::run(self.folder.path(), &self.environment, arguments)
+    }
+
+    /// Starts the server.
+    pub(crate) async fn serve(&self) -> Server<'_> {
+        let process = Process::serve(self.folder.path(), &self.environment, &self.log());
+        let base = process.announcement["api"].as_str().expect("an address").to_owned();
+        let live = process.announcement["live"].as_str().expect("an address").to_owned();
+        Server { stage: self, process, api: Api::connect(&base).await, live }
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.path().join("server.log")
+    }
+}
+
+/// A running server.
+#[derive(Debug)]
+pub(crate) struct Server<'a> {
+    stage: &'a Stage,
+    process: Process,
+    pub(crate) api: Api,
+    /// Where its live feed is.
+    pub(crate) live: String,
+}
+
+impl Server<'_> {
+    /// Waits until everything has been read and written, and all three sides show the same.
+    pub(crate) async fn agree(&self) -> Agreement {
+        eventually("all sides agree", async || {
+            self.idle().await?;
+            agreement::read(self.stage, &self.api).await
+        })
+        .await
+    }
+
+    /// Whether every side was read once and nothing is owed.
+    pub(crate) async fn idle(&self) -> Result<(), String> {
+        let sync = self.api.get("/v1/syncs/contacts").await;
+        for side in sync["sides"].as_array().expect("sides") {
+            let deliveries = &side["deliveries"];
+            let busy = side["phase"] != "live" || deliveries["dirty"] != 0 || deliveries["parked"] != 0;
+            if busy {
+                return Err(format!("{side}\n{}", self.log_tail()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Asserts that for a while nothing changes anywhere although both accounts are read.
+    pub(crate) async fn stays_quiet(&self) {
+        let writes = || self.stage.accounts().map(|account| account.writes());
+        let before = (writes(), self.api.changes(0).await.1);
+        for account in self.stage.accounts() {
+            let goal = account.requests() + A_WHILE;
+            until_reached("polls go on", goal, || account.requests()).await;
+        }
+        assert_eq!((writes(), self.api.changes(0).await.1), before, "nothing is written and nothing changes");
+        self.writes_nothing_in_vain();
+    }
+
+    /// Asserts that no write so far left an object as it was.
+    pub(crate) fn writes_nothing_in_vain(&self) {
+        for account in self.stage.accounts() {
+            assert_eq!(account.redundant(), 0, "redundant writes to {}", account.words.connection);
+        }
+    }
+
+    /// Ends the server as a power cut would.
+    pub(crate) fn kill(self) {
+        self.process.kill();
+    }
+
+    /// Ends the server as a service manager would; it must end well, and soon.
+    pub(crate) fn end(self) {
+        let begun = std::time::Instant::now();
+        assert_eq!(self.process.terminate(), Some(0), "the server ends well");
+        assert!(begun.elapsed() < Duration::from_secs(10), "the server ends soon");
+    }
+
+    fn log_tail(&self) -> String {
+        let log = std::fs::read_to_string(self.stage.log()).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(15)..].join("\n")
+    }
+}
+
+/// A port that was free a moment ago: a server that is started again needs the same one, for the webhooks.
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
+}
