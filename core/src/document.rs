@@ -309,7 +309,12 @@ fn write_value<T: Transactable>(tx: &mut T, map: &ObjId, put: &Put<'_>) -> Resul
                 Some((AmValue::Object(ObjType::Text), id)) => id,
                 _ => tx.put_object(map, key, ObjType::Text)?,
             };
-            Ok(tx.update_text(&object, text)?)
+            if matches!(put.old, Value::Text(_)) {
+                return Ok(tx.update_text(&object, text)?);
+            }
+            // The writer saw nothing of what stands here: replaced as a whole, two texts do not mix.
+            let length = tx.length(&object);
+            Ok(tx.splice_text(&object, 0, isize::try_from(length).unwrap_or(isize::MAX), text)?)
         }
         (Merge::Counter, Value::Int(number)) => match tx.get(map, key)? {
             Some((AmValue::Scalar(scalar), _)) if matches!(scalar.as_ref(), ScalarValue::Counter(_)) => {

@@ -57,6 +57,12 @@ impl Replica {
     pub const HELD_MAX: usize = 16;
     /// How many of our own writes of one field are remembered.
     pub const WRITES_MAX: usize = 4;
+
+    /// Whether we deleted the object and have not read since what it held at the end: an edit between our last look and the
+    /// delete shows only there. The baseline of an object that is gone is kept until then, and no longer.
+    pub fn unread_end(&self) -> bool {
+        matches!(self.link, Link::Gone { .. }) && !(self.baseline.is_empty() && self.written.is_empty())
+    }
 }
 
 /// Whether a replica is linked to an object.
@@ -182,7 +188,8 @@ pub struct Observation {
     /// Clocks of single fields, where the provider keeps a history of fields.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub clocks: BTreeMap<FieldName, Clock>,
-    /// Past values by other principals, newest first per field, where the provider keeps a history.
+    /// All values that the field held, newest first and the present one included, whoever wrote them, where the provider
+    /// keeps a history.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub past: BTreeMap<FieldName, Vec<Past>>,
     /// The object's version.
@@ -196,7 +203,7 @@ pub struct Observation {
     pub key: Option<RecordId>,
 }
 
-/// A past value of a field in the provider's own history.
+/// One value of a field in the provider's own history.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Past {
     /// The canonical value.

@@ -53,6 +53,11 @@ impl Value {
         }
     }
 
+    /// Whether the two say the same: equal values, or two blanks. Null, an empty set and an absent field are one answer.
+    pub fn same_as(&self, other: &Self) -> bool {
+        self == other || self.is_blank() && other.is_blank()
+    }
+
     /// The value as plain JSON for the API: dates and instants as ISO 8601 text, decimals as text, sets as arrays.
     pub fn to_json(&self) -> serde_json::Value {
         use serde_json::Value as Json;

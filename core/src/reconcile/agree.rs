@@ -104,7 +104,7 @@ impl Pass<'_> {
         let replica = self.replica(connection)?;
         let delivery = match (&replica.delivery, owed) {
             (Delivery::Dirty { .. }, true) => return Ok(()),
-            (Delivery::Parked { .. }, true) if !changed => return Ok(()),
+            (Delivery::Parked { .. }, true) if !changed || self.given_up.as_ref() == Some(connection) => return Ok(()),
             (_, true) => Delivery::Dirty { due: now, attempts: 0, error: None },
             (_, false) => Delivery::Clean,
         };
@@ -127,6 +127,7 @@ impl Pass<'_> {
             }
             (Link::Linked { .. }, None) => any_field().then_some(IntentVerb::Update),
             (Link::Unlinked, None) if side.creates => any_field().then_some(IntentVerb::Create),
+            (Link::Gone { .. }, None) if side.creates && replica.unread_end() => Some(IntentVerb::Create),
             _ => None,
         }
     }
@@ -148,7 +149,8 @@ impl Pass<'_> {
         };
         let baseline = replica.baseline.get(name).unwrap_or(&Value::Null);
         let stored = replica.stored.get(name);
-        if *baseline == projected || stored.is_some_and(|form| form.sent == projected && form.stored == *baseline) {
+        if baseline.same_as(&projected) || stored.is_some_and(|form| form.sent == projected && form.stored == *baseline)
+        {
             return Standing::Agrees;
         }
         let sendable =

@@ -20,6 +20,7 @@ impl Pass<'_> {
         observation: &Observation,
     ) -> Result<(), ReconcileError> {
         let id = observation.id.clone();
+        self.slipped_before_delete(connection, observation)?;
         let unseen = self.unseen_by(connection)?;
         let effect = self.plan.model.deletes.effect;
         let race = self.plan.model.deletes.race;
@@ -52,6 +53,59 @@ impl Pass<'_> {
                 self.keep_lost_to_delete(&name, hash, &origin)?;
             }
         }
+        Ok(())
+    }
+
+    /// Our last write may have overwritten an edit that nobody has read yet; the delete must not take it along unseen.
+    fn slipped_before_delete(
+        &mut self,
+        connection: &ConnectionId,
+        observation: &Observation,
+    ) -> Result<(), ReconcileError> {
+        let slipped = self.account_for_written(connection, observation)?;
+        let origin = Origin::Connection(connection.clone());
+        let made = self.make_edits(&origin, &self.connection_actor(connection), slipped)?;
+        self.revive_for(made.keys().cloned().collect())
+    }
+
+    /// The first reading of an object after we deleted it: what its users changed between our last look and the delete.
+    /// Blanks say nothing here, because providers empty what they delete.
+    pub(super) fn last_words(
+        &mut self,
+        connection: &ConnectionId,
+        mut observation: Observation,
+    ) -> Result<(), ReconcileError> {
+        observation.fields.retain(|_, value| !value.is_blank());
+        let mut edits = self.account_for_written(connection, &observation)?;
+        edits.extend(self.differences(connection, &observation)?);
+        let side = self.side(connection)?;
+        let replica = self.replica_mut(connection)?;
+        *replica = Replica { link: replica.link.clone(), settled: replica.settled, ..super::unlinked(side) };
+        let origin = Origin::Connection(connection.clone());
+        let mut edited = Vec::new();
+        for edit in edits {
+            // One at a time: what slipped in before a write and what came after it may be of one field.
+            edited.extend(self.make_edits(&origin, &self.connection_actor(connection), vec![edit])?.into_keys());
+        }
+        self.revive_for(edited)?;
+        if self.state.deleted.is_none() && matches!(self.replica(connection)?.link, Link::Gone { .. }) {
+            self.lose_link(connection)?;
+        }
+        self.moved.insert(connection.clone());
+        Ok(())
+    }
+
+    /// Settles the race of these edits with the delete that they met, if there was one.
+    pub(super) fn revive_for(&mut self, edited: Vec<FieldName>) -> Result<(), ReconcileError> {
+        if self.state.deleted.is_none() || edited.is_empty() { Ok(()) } else { self.edit_meets_delete(&edited) }
+    }
+
+    /// Forgets the object, so that another is made or found.
+    pub(super) fn lose_link(&mut self, connection: &ConnectionId) -> Result<(), ReconcileError> {
+        let side = self.side(connection)?;
+        let tick = self.now.tick;
+        *self.replica_mut(connection)? = Replica { settled: tick, ..super::unlinked(side) };
+        self.moved.insert(connection.clone());
         Ok(())
     }
 
@@ -88,14 +142,10 @@ impl Pass<'_> {
             .state
             .replicas
             .iter()
-            .filter(|(_, replica)| matches!(replica.link, Link::Gone { .. }))
+            .filter(|(_, replica)| matches!(replica.link, Link::Gone { .. }) && !replica.unread_end())
             .map(|(connection, _)| connection.clone())
             .collect();
-        for connection in gone {
-            let fresh = super::unlinked(self.side(&connection)?);
-            *self.replica_mut(&connection)? = fresh;
-        }
-        Ok(())
+        gone.iter().try_for_each(|connection| self.lose_link(connection))
     }
 
     fn set_deleted(&mut self, origin: &Origin, actor: &Actor, deleted: bool) -> Result<Option<Hash>, ReconcileError> {

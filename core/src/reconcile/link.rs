@@ -147,7 +147,7 @@ impl Pass<'_> {
     }
 
     /// A differing value at first link is concurrent with what stands in the record: neither writer had seen the other.
-    fn contest(
+    pub(super) fn contest(
         &mut self,
         connection: &ConnectionId,
         observation: &Observation,
@@ -167,10 +167,9 @@ impl Pass<'_> {
         if policies::choose(field, &contenders, &|origin| self.plan.rank(origin)) == Choice::Winner(1) {
             self.keep_loser(name, &standing, &newcomer, field.policy.name(), false);
             let heads = self.state.document.heads().clone();
-            let old = standing.value;
             return Ok(Some(FieldEdit {
                 name: name.clone(),
-                old,
+                old: Value::Null,
                 new: value.clone(),
                 clock,
                 heads,

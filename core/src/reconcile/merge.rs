@@ -73,19 +73,33 @@ impl Pass<'_> {
     ) -> Result<Option<Hash>, ReconcileError> {
         let model = &self.plan.model;
         let mut ops = BTreeMap::new();
-        let mut puts = Vec::new();
+        let mut edited = Vec::new();
         for edit in edits {
             let Some(field) = model.field(&edit.name) else { continue };
             let over = if edit.unseen.is_empty() { self.hashes_at(&edit.name, field, heads)? } else { Heads::new() };
             let op = Op { value: edit.new.clone(), clock: edit.clock, over, repeats: None, inherited: None };
             ops.insert(edit.name.clone(), op);
-            puts.push(Put { name: &edit.name, field, old: &edit.old, new: &edit.new });
+            edited.push((edit, field, self.rebased(edit, field, heads)?));
         }
+        let puts: Vec<Put<'_>> =
+            edited.iter().map(|(edit, field, new)| Put { name: &edit.name, field, old: &edit.old, new }).collect();
         let hash = self.state.document.write_at(actor, heads, &puts, self.now.at)?;
         if let Some(hash) = hash {
             self.record(ChangeEntry { hash, at: self.now.at, origin: origin.clone(), ops: Ops::Edit(ops) });
         }
         Ok(hash)
+    }
+
+    /// What the edit makes of the text that stands at its heads. Where the system shows that text in a spelling of its own,
+    /// only what its user changed is taken over, not the spelling.
+    fn rebased(&mut self, edit: &FieldEdit, field: &Field, heads: &Heads) -> Result<Value, ReconcileError> {
+        if let (Merge::Text, Value::Text(old), Value::Text(new)) = (field.policy.merge(), &edit.old, &edit.new) {
+            let standing = self.state.document.visible_at(&edit.name, field, heads)?.pop();
+            if let Some((_, Value::Text(standing))) = standing {
+                return Ok(Value::Text(respelled(old, new, &standing).unwrap_or_else(|| new.clone())));
+            }
+        }
+        Ok(edit.new.clone())
     }
 
     fn hashes_at(&mut self, name: &FieldName, field: &Field, heads: &Heads) -> Result<Heads, ReconcileError> {
@@ -375,4 +389,18 @@ impl Pass<'_> {
         hasher.update(&at.0.to_le_bytes());
         Hash(*hasher.finalize().as_bytes())
     }
+}
+
+/// The change from `old` to `new`, made to `standing`, which is `old` in another spelling of the same length; `None` where
+/// it is not.
+fn respelled(old: &str, new: &str, standing: &str) -> Option<String> {
+    let [old, new, standing] = [old, new, standing].map(|text| text.chars().collect::<Vec<char>>());
+    if old.len() != standing.len() {
+        return None;
+    }
+    let same = |pair: &(&char, &char)| pair.0 == pair.1;
+    let head = old.iter().zip(&new).take_while(same).count();
+    let tail = old[head..].iter().rev().zip(new[head..].iter().rev()).take_while(same).count();
+    let changed = &new[head..new.len() - tail];
+    Some(standing[..head].iter().chain(changed).chain(&standing[standing.len() - tail..]).collect())
 }

@@ -298,6 +298,8 @@ struct Pass<'a> {
     written: BTreeSet<FieldName>,
     /// Replicas whose baseline, stored forms or parking moved in this pass.
     moved: BTreeSet<ConnectionId>,
+    /// The replica whose delivery this pass has given up until a person looks or the record changes.
+    given_up: Option<ConnectionId>,
 }
 
 impl<'a> Pass<'a> {
@@ -313,6 +315,7 @@ impl<'a> Pass<'a> {
             before_deleted,
             written: BTreeSet::new(),
             moved: BTreeSet::new(),
+            given_up: None,
         }
     }
 

@@ -8,8 +8,9 @@ use crate::{
     conflict::Candidate,
     ids::{ConnectionId, ExternalId, FieldName},
     journal::{Heads, Origin},
+    policies::Merge,
     replica::{Link, Observation, Past, Replica, Source, StoredForm, Written},
-    time::Clock,
+    time::{Clock, Tick},
     value::Value,
 };
 
@@ -40,11 +41,25 @@ impl Pass<'_> {
         }
         match self.replica(connection)?.link.clone() {
             Link::Unlinked if observation.deleted => Ok(()),
+            Link::Unlinked if self.may_show_the_lost_object(connection, &observation)? => {
+                self.look_again(connection, observation.id);
+                Ok(())
+            }
             Link::Unlinked => self.link(connection, observation),
             Link::Detached { .. } => Ok(()),
             Link::Gone { .. } => self.observe_gone(connection, observation),
             Link::Linked { id } => self.observe_linked(connection, &id, observation),
         }
+    }
+
+    /// A replica that has lost its object is linked again only by a read by id: a list may still show the one that is gone.
+    fn may_show_the_lost_object(
+        &self,
+        connection: &ConnectionId,
+        observation: &Observation,
+    ) -> Result<bool, ReconcileError> {
+        let settled = self.replica(connection)?.settled;
+        Ok(observation.begun <= settled || settled > Tick::default() && observation.source == Source::List)
     }
 
     fn observe_linked(
@@ -75,7 +90,13 @@ impl Pass<'_> {
 
     fn observe_gone(&mut self, connection: &ConnectionId, observation: Observation) -> Result<(), ReconcileError> {
         if observation.deleted {
-            return Ok(());
+            let replica = self.replica(connection)?;
+            let shows_the_end = observation.source == Source::ById && observation.begun > replica.settled;
+            return if shows_the_end && replica.unread_end() {
+                self.last_words(connection, observation)
+            } else {
+                Ok(())
+            };
         }
         match self.worth(self.replica(connection)?, &observation) {
             Worth::Stale => {
@@ -136,7 +157,7 @@ impl Pass<'_> {
             && observation
                 .fields
                 .iter()
-                .all(|(name, value)| replica.baseline.get(name).unwrap_or(&Value::Null) == value)
+                .all(|(name, value)| replica.baseline.get(name).unwrap_or(&Value::Null).same_as(value))
     }
 
     /// Takes a reading that counts: what differs from the baseline is an edit by that system's users.
@@ -148,12 +169,9 @@ impl Pass<'_> {
         let origin = Origin::Connection(connection.clone());
         let actor = self.connection_actor(connection);
         // What slipped in before our write came before what the reading shows.
-        self.make_edits(&origin, &actor, slipped)?;
+        let made_before = self.make_edits(&origin, &actor, slipped)?;
         let made = self.make_edits(&origin, &actor, edits)?;
-        if self.state.deleted.is_some() && !made.is_empty() {
-            let names: Vec<FieldName> = made.keys().cloned().collect();
-            self.edit_meets_delete(&names)?;
-        }
+        self.revive_for(made_before.into_keys().chain(made.keys().cloned()).collect())?;
         let tick = self.now.tick;
         let replica = self.replica(connection)?;
         if edited || replica.version != observation.version && observation.version.is_some() {
@@ -175,7 +193,7 @@ impl Pass<'_> {
     }
 
     /// Moves the baseline to what the reading shows and returns what its users edited.
-    fn differences(
+    pub(super) fn differences(
         &mut self,
         connection: &ConnectionId,
         observation: &Observation,
@@ -184,14 +202,16 @@ impl Pass<'_> {
         for (name, value) in &observation.fields {
             let replica = self.replica(connection)?;
             let old = replica.baseline.get(name).cloned().unwrap_or_default();
-            if old == *value {
+            if old.same_as(value) {
                 continue;
             }
             let form = stored_form(replica, observation, name, value);
             let known_elsewhere = self.shows_already(connection, name, value)?;
-            let edit = (form.is_none() && !known_elsewhere && self.editable(name))
-                .then(|| self.edit_by(connection, observation, name, old, value))
-                .transpose()?;
+            let edit = if form.is_none() && !known_elsewhere && self.editable(name) {
+                self.edit_by(connection, observation, name, old, value)?
+            } else {
+                None
+            };
             let by_a_user = form.is_none();
             let replica = self.replica_mut(connection)?;
             replica.baseline.insert(name.clone(), value.clone());
@@ -232,10 +252,15 @@ impl Pass<'_> {
         name: &FieldName,
         old: Value,
         new: &Value,
-    ) -> Result<FieldEdit, ReconcileError> {
+    ) -> Result<Option<FieldEdit>, ReconcileError> {
         let reflected = self.replica(connection)?.reflected.of(name).clone();
+        let merge = self.plan.model.field(name).map(|field| field.policy.merge());
+        if reflected.is_empty() && merge == Some(Merge::Text) {
+            // A text that has nothing in common with the record's cannot be merged with it by characters.
+            return self.contest(connection, observation, name, new);
+        }
         let clock = self.clock_of(observation, name);
-        self.edit_at(name, old, new.clone(), clock, reflected)
+        self.edit_at(name, old, new.clone(), clock, reflected).map(Some)
     }
 
     /// An edit at heads that may be empty: a system that has seen nothing of the field meets whatever stands there now.
@@ -269,7 +294,7 @@ impl Pass<'_> {
 
     /// Accounts for every value that may have been overwritten by our last write: one that the provider's history shows
     /// slipped in is an edit after all; one that was only glimpsed becomes an uncertain conflict.
-    fn account_for_written(
+    pub(super) fn account_for_written(
         &mut self,
         connection: &ConnectionId,
         observation: &Observation,

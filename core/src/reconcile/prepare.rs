@@ -5,10 +5,13 @@ use crate::{
     ids::{ConnectionId, FieldName},
     outbox::Delivery,
     plan::Side,
-    replica::{Intent, IntentVerb, Parked, Replica},
+    replica::{Intent, IntentVerb, Link, Parked, Replica},
     time::Millis,
     value::{Fields, Value},
 };
+
+/// How often a deleted object is looked at before its record is given a new one.
+const LAST_WORDS_LOOKS: u32 = 3;
 
 impl Pass<'_> {
     /// Opens an intent for whatever is owed to this system now; nothing, where nothing is.
@@ -35,6 +38,9 @@ impl Pass<'_> {
             self.replica_mut(connection)?.delivery = Delivery::Clean;
             return Ok(());
         };
+        if verb == IntentVerb::Create && matches!(replica.link, Link::Gone { .. }) {
+            return self.await_last_words(connection);
+        }
         let fields = match verb {
             IntentVerb::Delete => Fields::new(),
             IntentVerb::Create | IntentVerb::Update => self.patch(replica, side),
@@ -51,6 +57,18 @@ impl Pass<'_> {
         self.replica_mut(connection)?.intent = Some(intent.clone());
         self.out.intent = Some(intent);
         Ok(())
+    }
+
+    /// The record came back before anybody has read what the object held when we deleted it: a new object is made only
+    /// after that, or after nobody could read it a few times.
+    fn await_last_words(&mut self, connection: &ConnectionId) -> Result<(), ReconcileError> {
+        let now = self.now.at;
+        let replica = self.replica_mut(connection)?;
+        if replica.delivery.attempts() >= LAST_WORDS_LOOKS {
+            return self.lose_link(connection);
+        }
+        replica.delivery.failed(now, "waiting to read what the deleted object held last", 0);
+        self.read_back(connection)
     }
 
     fn patch(&self, replica: &Replica, side: &Side) -> Fields {

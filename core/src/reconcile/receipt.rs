@@ -51,6 +51,9 @@ impl Pass<'_> {
             }
             Receipt::Unknown { .. } => {}
         }
+        if matches!(self.replica(connection)?.delivery, Delivery::Parked { .. }) {
+            self.given_up = Some(connection.clone());
+        }
         self.release_held(connection, &intent)?;
         self.out.verdict = self.out.verdict.or_changed(Verdict::Delivery);
         Ok(())
@@ -70,7 +73,8 @@ impl Pass<'_> {
             replica.link = Link::Gone { id };
             replica.settled = tick;
             replica.delivery = Delivery::Clean;
-            return Ok(());
+            // What its users changed since our last look shows only now.
+            return self.read_back(connection);
         }
         // A provider that keeps a history is asked for it: only there a value shows that slipped in before our write.
         let clean = whole && self.replica(connection)?.held.is_empty() && !self.side(connection)?.history;
@@ -122,7 +126,7 @@ impl Pass<'_> {
         for (name, sent) in &intent.fields {
             let Some(shown) = answer.fields.remove(name) else { continue };
             let by_us = answer.past.get(name).and_then(|past| past.first()).is_some_and(|newest| newest.by_us);
-            if shown == *sent {
+            if shown.same_as(sent) {
             } else if shown.loose_fold() == sent.loose_fold() || by_us {
                 let replica = self.replica_mut(connection)?;
                 replica.baseline.insert(name.clone(), shown.clone());
@@ -157,11 +161,17 @@ impl Pass<'_> {
             let replica = self.replica_mut(connection)?;
             replica.link = Link::Gone { id };
             replica.settled = tick;
-            return Ok(());
+            // Its own users deleted it, and saw what they deleted.
+            replica.baseline.clear();
+            return self.read_back(connection);
         }
         // Gone for a write can also mean "hidden from us": only a reading decides.
         let now = self.now.at;
-        self.replica_mut(connection)?.delivery.wait(now, 1_000);
+        self.replica_mut(connection)?.delivery.failed(
+            now,
+            "the object is gone, or hidden from this connection's user",
+            0,
+        );
         self.read_back(connection)
     }
 
@@ -256,6 +266,10 @@ impl Pass<'_> {
         if intent.verb == IntentVerb::Create && matches!(replica.link, Link::Unlinked) {
             replica.link = Link::Linked { id: observation.id.clone() };
         }
+        if let (IntentVerb::Delete, true, Some(id)) = (intent.verb, observation.deleted, replica.link.linked().cloned())
+        {
+            replica.link = Link::Gone { id };
+        }
         replica.version = None;
         replica.settled = replica.settled.max(Tick(observation.begun.0.saturating_sub(1)));
         replica.looked = replica.looked.max(tick);
@@ -282,12 +296,21 @@ impl Pass<'_> {
         self.read_back(connection)
     }
 
+    /// A value of a sent field that is neither what stood there before nor what was sent may have been overwritten by us,
+    /// unless the reading is no newer than our look before the write, or shows another object.
     fn suspect(
         &mut self,
         connection: &ConnectionId,
         intent: &Intent,
         observation: &Observation,
     ) -> Result<(), ReconcileError> {
+        let of_another = self.replica(connection)?.link.external_id() != Some(&observation.id);
+        let from_before = observation.version.zip(intent.expected).is_some_and(|(seen, looked)| {
+            if seen.is_fine() { !seen.newer_than(&looked) } else { looked.newer_than(&seen) }
+        });
+        if of_another || from_before {
+            return Ok(());
+        }
         for name in intent.fields.keys() {
             let Some(shown) = observation.fields.get(name) else { continue };
             let clock: Clock = self.clock_of(observation, name);
@@ -301,8 +324,10 @@ impl Pass<'_> {
         Ok(())
     }
 
-    fn read_back(&mut self, connection: &ConnectionId) -> Result<(), ReconcileError> {
-        if let Some(id) = self.replica(connection)?.link.linked().cloned() {
+    pub(super) fn read_back(&mut self, connection: &ConnectionId) -> Result<(), ReconcileError> {
+        let replica = self.replica(connection)?;
+        let gone = replica.link.external_id().filter(|_| replica.unread_end());
+        if let Some(id) = replica.link.linked().or(gone).cloned() {
             self.out.follow_ups.insert(FollowUp::Read { connection: connection.clone(), id });
         }
         Ok(())
@@ -334,7 +359,7 @@ fn effect_of(intent: &Intent, observation: &Observation, name: &FieldName, befor
         }
     }
     match shown {
-        shown if shown == before => Effect::None,
+        shown if shown.same_as(before) => Effect::None,
         shown if shown.loose_fold() == sent.loose_fold() => Effect::Proved,
         _ => Effect::Unknown,
     }

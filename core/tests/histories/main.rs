@@ -3,6 +3,11 @@
 //!
 //! `SYNCLINE_HISTORIES=n` asks for more histories, `SYNCLINE_SEED=n` for one.
 
+mod delivery;
+mod fields;
+mod laws;
+mod mutant;
+mod shares;
 mod system;
 mod world;
 
@@ -12,10 +17,16 @@ use std::{
     sync::Once,
 };
 
-use world::{Scope, Shares, World};
+use fields::Cast;
+use mutant::Mutant;
+use shares::Shares;
+use world::{Scope, World};
 
 /// How many failing seeds are listed.
 const LISTED_MAX: usize = 30;
+
+/// How many histories may pass before a mutant counts as not caught.
+const MUTANT_HISTORIES: u64 = 1_000;
 
 /// Histories per law; `SYNCLINE_HISTORIES` asks for more.
 fn histories() -> u64 {
@@ -78,17 +89,41 @@ fn run_all(name: &str, scope: impl Fn(u64) -> Scope) {
     }
 }
 
+fn scope(seed: u64, deletes: bool, cast: Cast) -> Scope {
+    Scope { systems: 2 + (seed % 3) as usize, events: 40, deletes, cast, mutant: None }
+}
+
 #[test]
 fn histories_without_deletes_converge_and_lose_nothing() {
-    run_all("edits", |seed| Scope { systems: 2 + (seed % 3) as usize, events: 40, deletes: false, policies: false });
+    run_all("edits", |seed| scope(seed, false, Cast::Plain));
 }
 
 #[test]
 fn histories_with_policies_converge_and_lose_nothing() {
-    run_all("policies", |seed| Scope { systems: 2 + (seed % 3) as usize, events: 40, deletes: false, policies: true });
+    run_all("policies", |seed| scope(seed, false, Cast::Registers));
 }
 
 #[test]
 fn histories_with_deletes_converge_and_lose_nothing() {
-    run_all("deletes", |seed| Scope { systems: 2 + (seed % 3) as usize, events: 40, deletes: true, policies: true });
+    run_all("deletes", |seed| scope(seed, true, Cast::Registers));
+}
+
+#[test]
+fn histories_of_ordered_and_manual_fields_converge_and_lose_nothing() {
+    run_all("ordered", |seed| scope(seed, seed % 2 == 0, Cast::Ordered));
+}
+
+#[test]
+fn histories_of_merging_fields_converge_and_lose_nothing() {
+    run_all("merging", |seed| scope(seed, seed % 2 == 0, Cast::Merging));
+}
+
+#[test]
+fn every_mutant_is_caught() {
+    for mutant in Mutant::ALL {
+        let scope = |seed| Scope { mutant: Some(mutant), ..scope(seed, false, Cast::Registers) };
+        let caught = (0..MUTANT_HISTORIES).find(|seed| run(*seed, scope(*seed)).is_err());
+        println!("{mutant:?}: caught by seed {caught:?}");
+        assert!(caught.is_some(), "the laws hold although {mutant:?} breaks a rule");
+    }
 }

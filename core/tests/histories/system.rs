@@ -1,4 +1,5 @@
-//! A simulated provider holding one object: its clock, its history, its ways of respelling what it is given.
+//! A simulated provider holding one entity: its clock, its history, its ways of respelling what it is given. Where the
+//! object was deleted, a new one takes its place; the old one can still be read by its id.
 
 use std::collections::BTreeMap;
 
@@ -21,6 +22,8 @@ pub(crate) struct Kind {
     pub(crate) conditional: bool,
     /// Whether it lower-cases text without declaring it.
     pub(crate) lowers: bool,
+    /// Whether a deleted object's values can still be read.
+    pub(crate) keeps_deleted: bool,
 }
 
 /// One value that a field held.
@@ -31,43 +34,75 @@ struct Entry {
     by_us: bool,
 }
 
-/// The provider with its one object.
+/// One object.
 #[derive(Clone, Debug)]
-pub(crate) struct System {
-    pub(crate) kind: Kind,
+pub(crate) struct Object {
     pub(crate) id: ExternalId,
-    pub(crate) exists: bool,
     pub(crate) deleted: bool,
     stamp: Millis,
     fields: BTreeMap<FieldName, Vec<Entry>>,
-    /// What a search index would still show.
-    indexed: Option<(Fields, Millis)>,
-    /// How many of our writes changed nothing.
-    pub(crate) redundant: u64,
-    generation: u32,
 }
 
-impl System {
-    pub(crate) fn new(kind: Kind, name: &str) -> Self {
-        Self {
-            kind,
-            id: ExternalId::new(format!("{name}-0")),
-            exists: false,
-            deleted: false,
-            stamp: Millis(0),
-            fields: BTreeMap::new(),
-            indexed: None,
-            redundant: 0,
-            generation: 0,
-        }
-    }
+/// What a search index shows of an object.
+#[derive(Clone, Debug)]
+struct Row {
+    id: ExternalId,
+    fields: Fields,
+    stamp: Millis,
+}
 
-    pub(crate) fn value(&self, name: &FieldName) -> Value {
+/// The provider with its objects, the present one last.
+#[derive(Clone, Debug)]
+pub(crate) struct System {
+    pub(crate) kind: Kind,
+    name: String,
+    objects: Vec<Object>,
+    /// What a search index would still show.
+    indexed: Option<Row>,
+    /// How many of our writes changed nothing.
+    pub(crate) redundant: u64,
+}
+
+impl Object {
+    fn value(&self, name: &FieldName) -> Value {
         self.fields.get(name).and_then(|entries| entries.last()).map_or(Value::Null, |entry| entry.value.clone())
     }
 
     pub(crate) fn values(&self) -> Fields {
         self.fields.keys().map(|name| (name.clone(), self.value(name))).collect()
+    }
+
+    fn row(&self) -> Row {
+        Row { id: self.id.clone(), fields: self.values(), stamp: self.stamp }
+    }
+}
+
+impl System {
+    pub(crate) fn new(kind: Kind, name: &str) -> Self {
+        Self { kind, name: name.to_owned(), objects: Vec::new(), indexed: None, redundant: 0 }
+    }
+
+    /// The present object, deleted or not.
+    pub(crate) fn object(&self) -> Option<&Object> {
+        self.objects.last()
+    }
+
+    /// The present object, if it lives.
+    pub(crate) fn live(&self) -> Option<&Object> {
+        self.object().filter(|object| !object.deleted)
+    }
+
+    pub(crate) fn value(&self, name: &FieldName) -> Value {
+        self.object().map_or(Value::Null, |object| object.value(name))
+    }
+
+    /// Every value that users gave the present object.
+    pub(crate) fn held_by_users(&self) -> Vec<(FieldName, Value)> {
+        let values = |(name, entries): (&FieldName, &Vec<Entry>)| {
+            let users = entries.iter().filter(|entry| !entry.by_us);
+            users.map(|entry| (name.clone(), entry.value.clone())).collect::<Vec<_>>()
+        };
+        self.object().into_iter().flat_map(|object| object.fields.iter().flat_map(values)).collect()
     }
 
     fn normalise(&self, value: &Value) -> Value {
@@ -77,87 +112,108 @@ impl System {
         }
     }
 
-    /// Somebody sets fields; returns the stored values.
+    /// Somebody sets fields of the present object, or of a new one where none lives.
     pub(crate) fn set(&mut self, values: &Fields, names: &[FieldName], by_us: bool, now: Millis) {
-        self.indexed = Some((self.values(), self.stamp));
-        if !self.exists || self.deleted {
-            self.generation += 1;
-            let stem = self.id.as_str().rsplit_once('-').map_or("x", |(stem, _)| stem).to_owned();
-            self.id = ExternalId::new(format!("{stem}-{}", self.generation));
-            self.fields = names.iter().map(|name| (name.clone(), Vec::new())).collect();
-            self.exists = true;
-            self.deleted = false;
+        self.indexed = self.object().map(Object::row);
+        if self.live().is_none() {
+            let id = ExternalId::new(format!("{}-{}", self.name, self.objects.len()));
+            let fields = names.iter().map(|name| (name.clone(), Vec::new())).collect();
+            self.objects.push(Object { id, deleted: false, stamp: now, fields });
         }
-        let mut changed = false;
+        let values: Fields = values.iter().map(|(name, value)| (name.clone(), self.normalise(value))).collect();
+        let stamp = self.stamped(now);
+        let Some(object) = self.objects.last_mut() else { return };
         for (name, value) in values {
-            let value = self.normalise(value);
-            changed |= self.value(name) != value;
-            self.fields.entry(name.clone()).or_default().push(Entry { value, at: now, by_us });
+            object.fields.entry(name).or_default().push(Entry { value, at: now, by_us });
         }
-        if by_us && !changed {
-            self.redundant += 1;
+        object.stamp = stamp;
+    }
+
+    /// Somebody deletes the present object.
+    pub(crate) fn delete(&mut self, now: Millis) {
+        self.indexed = self.object().map(Object::row);
+        let stamp = self.stamped(now);
+        if let Some(object) = self.objects.last_mut() {
+            object.deleted = true;
+            object.stamp = stamp;
         }
+    }
+
+    fn stamped(&self, now: Millis) -> Millis {
         let precision = i64::from(self.kind.precision_ms);
-        self.stamp = Millis(now.0.div_euclid(precision) * precision).max(self.stamp);
+        Millis(now.0.div_euclid(precision) * precision)
     }
 
-    pub(crate) fn version(&self) -> RemoteVersion {
-        RemoteVersion { stamp: self.stamp, precision_ms: self.kind.precision_ms }
+    /// Whether somebody wrote since a reading with this version.
+    pub(crate) fn is_stale(&self, expected: Option<RemoteVersion>) -> bool {
+        let stamp = self.live().map(|object| object.stamp);
+        self.kind.conditional && expected.is_some_and(|expected| stamp.is_some_and(|stamp| expected.stamp < stamp))
     }
 
-    /// What a consistent read shows.
-    pub(crate) fn read(&self, begun: Tick, source: Source) -> Observation {
+    /// Counts a write of ours that changes nothing, although we saw all that stood there.
+    pub(crate) fn count_redundant(&mut self, values: &Fields, expected: Option<RemoteVersion>) {
+        let Some(object) = self.live() else { return };
+        let seen = expected.is_some_and(|expected| object.stamp <= expected.stamp);
+        let changed = values.iter().any(|(name, value)| object.value(name) != self.normalise(value));
+        self.redundant += u64::from(seen && !changed);
+    }
+
+    /// Whether a reading shows the past.
+    pub(crate) fn is_past(&self, observation: &Observation) -> bool {
+        let Some(object) = self.object() else { return false };
+        object.id != observation.id || observation.version.is_some_and(|version| version.stamp < object.stamp)
+    }
+
+    /// What a consistent read of the present object shows.
+    pub(crate) fn read(&self, begun: Tick, source: Source) -> Option<Observation> {
+        self.object().map(|object| self.show(object, begun, source))
+    }
+
+    /// What a read of any object by its id shows.
+    pub(crate) fn read_by_id(&self, id: &ExternalId, begun: Tick) -> Option<Observation> {
+        self.objects.iter().find(|object| object.id == *id).map(|object| self.show(object, begun, Source::ById))
+    }
+
+    fn show(&self, object: &Object, begun: Tick, source: Source) -> Observation {
+        let legible = !object.deleted || self.kind.keeps_deleted;
         let mut observation = Observation {
-            id: self.id.clone(),
+            id: object.id.clone(),
             aliases: Vec::new(),
-            deleted: self.deleted,
-            fields: self.values(),
+            deleted: object.deleted,
+            fields: if legible { object.values() } else { Fields::new() },
             clocks: BTreeMap::new(),
             past: BTreeMap::new(),
-            version: Some(self.version()),
+            version: Some(RemoteVersion { stamp: object.stamp, precision_ms: self.kind.precision_ms }),
             source,
             begun,
             key: None,
         };
-        if self.kind.history && source == Source::ById {
-            for (name, entries) in &self.fields {
-                let newest_first = entries.iter().rev();
-                let past =
-                    newest_first.map(|entry| Past { value: entry.value.clone(), at: entry.at, by_us: entry.by_us });
-                observation.past.insert(name.clone(), past.collect());
-                if let Some(newest) = entries.last() {
-                    let clock = Clock { at: newest.at, precision_ms: 1, kind: ClockKind::Field };
-                    observation.clocks.insert(name.clone(), clock);
-                }
-            }
+        if self.kind.history && source == Source::ById && legible {
+            object.fields.iter().for_each(|(name, entries)| show_history(name, entries, &mut observation));
         }
         observation
     }
 
     /// What a search index shows, which may be the object before its last change.
-    pub(crate) fn read_index(&self, begun: Tick, lags: bool) -> Observation {
-        let mut observation = self.read(begun, Source::List);
-        if let (true, Some((fields, stamp))) = (lags, &self.indexed) {
-            observation.fields = fields.clone();
+    pub(crate) fn read_index(&self, begun: Tick, lags: bool) -> Option<Observation> {
+        let mut observation = self.read(begun, Source::List)?;
+        if let (true, Some(row)) = (lags, &self.indexed) {
+            observation.id = row.id.clone();
+            observation.fields = row.fields.clone();
             observation.deleted = false;
-            observation.version = Some(RemoteVersion { stamp: *stamp, precision_ms: self.kind.precision_ms });
+            observation.version = Some(RemoteVersion { stamp: row.stamp, precision_ms: self.kind.precision_ms });
         }
-        observation
+        // Lists leave deleted objects out.
+        (!observation.deleted).then_some(observation)
     }
+}
 
-    /// Our write arrives; `false`: refused because somebody wrote since.
-    pub(crate) fn write(
-        &mut self,
-        fields: &Fields,
-        expected: Option<RemoteVersion>,
-        names: &[FieldName],
-        now: Millis,
-    ) -> bool {
-        let stale =
-            self.kind.conditional && self.exists && expected.is_some_and(|expected| expected.stamp < self.stamp);
-        if !stale {
-            self.set(fields, names, true, now);
-        }
-        !stale
+fn show_history(name: &FieldName, entries: &[Entry], observation: &mut Observation) {
+    let newest_first = entries.iter().rev();
+    let past = newest_first.map(|entry| Past { value: entry.value.clone(), at: entry.at, by_us: entry.by_us });
+    observation.past.insert(name.clone(), past.collect());
+    if let Some(newest) = entries.last() {
+        let clock = Clock { at: newest.at, precision_ms: 1, kind: ClockKind::Field };
+        observation.clocks.insert(name.clone(), clock);
     }
 }

@@ -1,28 +1,28 @@
 //! One record, its providers, their users, a client of the API and a network that delays, repeats, reorders and loses.
 
-use std::{collections::BTreeMap, fmt};
+use std::collections::BTreeMap;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use syncline_core::{
     conflict::Conflict,
-    ids::{ConnectionId, FieldName, RecordId},
+    ids::{ConnectionId, ExternalId, FieldName, RecordId},
     mapping::{Mapping, MappingSpec},
-    model::{DeleteEffect, DeleteRace, DeleteRule, Field, FieldType, Model},
-    outbox::Delivery,
+    model::{DeleteEffect, DeleteRace, DeleteRule, Model},
     plan::{Side, SyncPlan},
-    policies::Policy,
-    reconcile::{self, ClientEdit, FollowUp, Input, Now, Outcome, Receipt, Verdict},
+    reconcile::{self, ClientEdit, FollowUp, Input, Now, Outcome},
     record::RecordState,
-    replica::{IntentVerb, Link, Observation, Source},
+    replica::{Observation, Source},
     time::{Millis, Tick},
     value::{Fields, Value},
 };
 
-use crate::system::{Kind, System};
-
-/// How long nothing that was sent can still arrive.
-const DEADLINE_MS: i64 = 30_000;
+use crate::{
+    fields::{self, Cast, Shape},
+    mutant::Mutant,
+    shares::Shares,
+    system::{Kind, System},
+};
 
 /// What a generated history may contain.
 #[derive(Clone, Copy, Debug)]
@@ -30,204 +30,162 @@ pub(crate) struct Scope {
     pub(crate) systems: usize,
     pub(crate) events: usize,
     pub(crate) deletes: bool,
-    pub(crate) policies: bool,
-}
-
-/// How often each kind of trouble occurred.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Shares {
-    pub(crate) events: u64,
-    pub(crate) races: u64,
-    pub(crate) stale_reads: u64,
-    pub(crate) repeats: u64,
-    pub(crate) deletes: u64,
-    pub(crate) lost_answers: u64,
-}
-
-impl Shares {
-    pub(crate) fn add(&mut self, other: &Self) {
-        self.events += other.events;
-        self.races += other.races;
-        self.stale_reads += other.stale_reads;
-        self.repeats += other.repeats;
-        self.deletes += other.deletes;
-        self.lost_answers += other.lost_answers;
-    }
-
-    /// How many of a hundred events were of this kind.
-    pub(crate) fn percent(&self, part: u64) -> f64 {
-        part as f64 * 100.0 / self.events.max(1) as f64
-    }
-}
-
-impl fmt::Display for Shares {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} events", self.events)?;
-        for (name, part) in [
-            ("same-field races", self.races),
-            ("stale reads", self.stale_reads),
-            ("repeats", self.repeats),
-            ("deletes", self.deletes),
-            ("lost answers", self.lost_answers),
-        ] {
-            write!(f, ", {name} {:.1} %", self.percent(part))?;
-        }
-        Ok(())
-    }
+    pub(crate) cast: Cast,
+    pub(crate) mutant: Option<Mutant>,
 }
 
 /// An edit that somebody made and was told is done.
 #[derive(Clone, Debug)]
-struct Logged {
-    field: FieldName,
-    value: Value,
+pub(crate) struct Logged {
+    pub(crate) field: FieldName,
+    pub(crate) value: Value,
     /// What its author saw before.
-    saw: Value,
+    pub(crate) saw: Value,
 }
 
 pub(crate) struct World {
-    rng: ChaCha8Rng,
+    pub(crate) rng: ChaCha8Rng,
     pub(crate) plan: SyncPlan,
     pub(crate) names: Vec<FieldName>,
+    pub(crate) shapes: BTreeMap<FieldName, Shape>,
     pub(crate) connections: Vec<ConnectionId>,
     pub(crate) systems: Vec<System>,
-    pub(crate) state: Option<RecordState>,
-    now: Millis,
+    pub(crate) state: RecordState,
+    pub(crate) now: Millis,
     tick: u64,
     /// Readings on their way.
-    on_their_way: Vec<(usize, Observation)>,
-    looks: Vec<usize>,
-    log: Vec<Logged>,
+    pub(crate) on_their_way: Vec<(usize, Observation)>,
+    /// Objects that the heart asked to read.
+    pub(crate) looks: Vec<(usize, ExternalId)>,
+    pub(crate) log: Vec<Logged>,
     pub(crate) conflicts: Vec<Conflict>,
     pub(crate) shares: Shares,
     pub(crate) trace: Vec<String>,
-    scope: Scope,
+    pub(crate) scope: Scope,
     next_value: u64,
-    /// Values that a delete took with it.
-    deleted_values: Vec<Value>,
-}
-
-fn field(policy: Policy) -> Field {
-    Field {
-        ty: FieldType::Text { max_len: 200 },
-        policy,
-        blank_never_wins: false,
-        computed: false,
-        required: false,
-        canonical: Vec::new(),
-    }
+    /// Values that somebody who saw them deleted, or that no client of the provider could have seen any more.
+    pub(crate) deleted_values: Vec<(FieldName, Value)>,
+    /// The last answer to a write, for [`Mutant::ReuseAnswer`].
+    pub(crate) last_answer: Option<Box<Observation>>,
 }
 
 /// Fields in one short line.
-fn brief(fields: &Fields) -> String {
+pub(crate) fn brief(fields: &Fields) -> String {
     fields.iter().map(|(name, value)| format!("{name}={}", value.to_json())).collect::<Vec<_>>().join(" ")
 }
 
+fn kind(rng: &mut ChaCha8Rng) -> Kind {
+    let fine = rng.random_bool(0.5);
+    Kind {
+        precision_ms: if fine { 1 } else { 1_000 },
+        history: fine,
+        conditional: !fine,
+        lowers: rng.random_bool(0.25),
+        keeps_deleted: rng.random_bool(0.75),
+    }
+}
+
 impl World {
+    /// The record is first seen in one system; a second may hold the same entity with values of its own.
     pub(crate) fn new(seed: u64, scope: Scope) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let connections: Vec<ConnectionId> =
-            (0..scope.systems).map(|index| ConnectionId::new(format!("sys{index}"))).collect();
-        let prefer = Policy::Prefer(vec!["sys1".into(), "client".into(), "sys0".into()]);
-        let second = if scope.policies { prefer } else { Policy::Latest };
-        let fields = BTreeMap::from([
-            (FieldName::new("a"), field(Policy::Latest)),
-            (FieldName::new("b"), field(second)),
-            (FieldName::new("c"), field(Policy::Latest)),
-        ]);
+        let cast = fields::fields(scope.cast);
+        let shapes: BTreeMap<FieldName, Shape> = cast.iter().map(|(name, _, shape)| (name.clone(), *shape)).collect();
+        let members = cast.into_iter().map(|(name, field, _)| (name, field)).collect();
         let race = if rng.random_bool(0.5) { DeleteRace::EditWins } else { DeleteRace::DeleteWins };
         let deletes = DeleteRule { effect: DeleteEffect::Propagate, race };
-        let model = Model { name: "contact".into(), fields, match_keys: Vec::new(), deletes };
+        let model = Model { name: "contact".into(), fields: members, match_keys: Vec::new(), deletes };
         let names: Vec<FieldName> = model.fields.keys().cloned().collect();
         let spec = MappingSpec(names.iter().map(|name| (name.to_string(), name.as_str().into())).collect());
-        let mut sides = BTreeMap::new();
-        let mut systems = Vec::new();
-        for (index, connection) in connections.iter().enumerate() {
-            let fine = rng.random_bool(0.5);
-            let kind = Kind {
-                precision_ms: if fine { 1 } else { 1_000 },
-                history: fine,
-                conditional: !fine,
-                lowers: rng.random_bool(0.25),
-            };
-            systems.push(System::new(kind, connection.as_str()));
-            let mapping = Mapping::new(&model, &spec).expect("the mapping is plain");
+        let connections: Vec<ConnectionId> =
+            (0..scope.systems).map(|index| ConnectionId::new(format!("sys{index}"))).collect();
+        let mut systems: Vec<System> =
+            connections.iter().map(|connection| System::new(kind(&mut rng), connection.as_str())).collect();
+        let side = |(index, connection): (usize, &ConnectionId)| {
             let side = Side {
                 object: "contacts".into(),
-                mapping,
+                mapping: Mapping::new(&model, &spec).expect("the mapping is plain"),
                 key_field: Some("key".into()),
                 creates: true,
                 writes: true,
-                history: kind.history,
+                history: systems[index].kind.history,
                 rank: index as u32 + 1,
             };
-            sides.insert(connection.clone(), side);
-        }
+            (connection.clone(), side)
+        };
+        let sides = connections.iter().enumerate().map(side).collect();
         let plan = SyncPlan { tenant: "acme".into(), model, sides };
+
+        let now = Millis(1_700_000_000_000);
+        let mut first = Fields::new();
+        let mut log = Vec::new();
+        for (number, (name, shape)) in (1..).zip(&shapes) {
+            let value = shape.edited(&Value::Null, number, &mut rng);
+            log.push(Logged { field: name.clone(), value: value.clone(), saw: Value::Null });
+            first.insert(name.clone(), value);
+        }
+        systems[0].set(&first, &names, false, now);
+        let seen = systems[0].read(Tick(1), Source::ById).expect("the object was just made");
+        let (state, outcome) = reconcile::create_from(
+            &plan,
+            RecordId(Default::default()),
+            &connections[0],
+            seen,
+            Now { at: now, tick: Tick(2) },
+        )
+        .expect("a record is created");
         let mut world = Self {
             rng,
             plan,
+            next_value: names.len() as u64,
             names,
+            shapes,
             connections,
             systems,
-            state: None,
-            now: Millis(1_700_000_000_000),
-            tick: 0,
+            state,
+            now,
+            tick: 2,
             on_their_way: Vec::new(),
             looks: Vec::new(),
-            log: Vec::new(),
+            log,
             conflicts: Vec::new(),
             shares: Shares::default(),
-            trace: Vec::new(),
+            trace: vec![format!("0 user of sys0 sets {}", brief(&first))],
             scope,
-            next_value: 0,
             deleted_values: Vec::new(),
+            last_answer: None,
         };
-        world.begin();
+        world.absorb("create", outcome);
+        if world.rng.random_bool(0.5) {
+            world.second_holds_it();
+        }
         world
     }
 
-    /// The record is first seen in one system; a second may hold the same entity with values of its own.
-    fn begin(&mut self) {
-        let first = self.fresh_values();
-        let names = self.names.clone();
-        self.user_sets(0, first, &names);
-        self.advance();
-        let begun = self.tick();
-        let observation = self.systems[0].read(begun, Source::ById);
-        let now = self.at();
-        let (state, outcome) =
-            reconcile::create_from(&self.plan, RecordId(Default::default()), &self.connections[0], observation, now)
-                .expect("a record is created");
-        self.state = Some(state);
-        self.absorb("create", outcome);
-        if self.rng.random_bool(0.5) {
-            let mut values = self.fresh_values();
-            if self.rng.random_bool(0.5) {
-                values.insert(names[0].clone(), self.systems[0].value(&names[0]));
-            }
-            self.user_sets(1, values, &names);
-            let begun = self.tick();
-            let observation = self.systems[1].read(begun, Source::ById);
-            self.observe(1, observation);
+    fn second_holds_it(&mut self) {
+        let mut values = Fields::new();
+        for name in self.names.clone() {
+            let value = if self.rng.random_bool(0.2) {
+                self.systems[0].value(&name)
+            } else {
+                self.fresh_value(&name, &Value::Null)
+            };
+            values.insert(name, value);
         }
+        self.user_sets(1, values);
+        self.read_by_id(1);
     }
 
-    fn fresh_values(&mut self) -> Fields {
-        let names = self.names.clone();
-        names.into_iter().map(|name| (name, self.fresh_value())).collect()
-    }
-
-    fn fresh_value(&mut self) -> Value {
+    fn fresh_value(&mut self, name: &FieldName, current: &Value) -> Value {
         self.next_value += 1;
-        Value::text(format!("Value {}", self.next_value))
+        self.shapes[name].edited(current, self.next_value, &mut self.rng)
     }
 
-    fn advance(&mut self) {
+    pub(crate) fn advance(&mut self) {
         self.now = self.now.plus(self.rng.random_range(1..1_500));
     }
 
-    fn tick(&mut self) -> Tick {
+    pub(crate) fn tick(&mut self) -> Tick {
         self.tick += 1;
         Tick(self.tick)
     }
@@ -236,20 +194,16 @@ impl World {
         Now { at: self.now, tick: self.tick() }
     }
 
-    fn user_sets(&mut self, index: usize, values: Fields, names: &[FieldName]) {
+    fn user_sets(&mut self, index: usize, values: Fields) {
         for (name, value) in &values {
             let saw = self.systems[index].value(name);
-            self.log_edit(name, value, saw);
+            self.log.push(Logged { field: name.clone(), value: value.clone(), saw });
         }
         self.note(format!("user of sys{index} sets {}", brief(&values)));
-        self.systems[index].set(&values, names, false, self.now);
+        self.systems[index].set(&values, &self.names, false, self.now);
     }
 
-    fn log_edit(&mut self, field: &FieldName, value: &Value, saw: Value) {
-        self.log.push(Logged { field: field.clone(), value: value.clone(), saw });
-    }
-
-    fn note(&mut self, line: String) {
+    pub(crate) fn note(&mut self, line: String) {
         self.trace.push(format!("{} {line}", self.now.0 % 10_000_000));
     }
 
@@ -262,57 +216,67 @@ impl World {
             0..22 => self.user_edit(index),
             22..32 => self.client_edit(),
             32..52 => self.poll(index),
-            52..62 => self.read_by_id(index),
-            62..75 => self.deliver_reading(),
-            75..94 => drop(self.write_round(index, true)),
+            52..60 => self.read_by_id(index),
+            60..73 => self.deliver_reading(),
+            73..92 => drop(self.write_round(index, true)),
             _ if self.scope.deletes => self.delete(index),
             _ => self.deliver_reading(),
         }
     }
 
-    fn user_edit(&mut self, index: usize) {
-        if !self.systems[index].exists || self.systems[index].deleted {
-            return;
-        }
-        let name = self.names[self.rng.random_range(0..self.names.len())].clone();
-        let value = self.fresh_value();
-        let shown = self.shown(&name);
-        if self.systems[index].value(&name) != shown {
-            self.shares.races += 1;
-        }
-        let names = self.names.clone();
-        self.user_sets(index, Fields::from([(name, value)]), &names);
+    pub(crate) fn shown(&self, name: &FieldName) -> Value {
+        self.state.fields.get(name).cloned().unwrap_or_default()
     }
 
-    fn shown(&self, name: &FieldName) -> Value {
-        self.state.as_ref().and_then(|state| state.fields.get(name)).cloned().unwrap_or_default()
+    fn random_name(&mut self) -> FieldName {
+        self.names[self.rng.random_range(0..self.names.len())].clone()
     }
 
-    fn client_edit(&mut self) {
-        let Some(state) = &self.state else { return };
-        if state.deleted.is_some() {
+    /// Whether this system holds an edit of the field that nobody has read yet.
+    fn is_unread(&self, index: usize, name: &FieldName) -> bool {
+        let baseline = self.state.replicas[&self.connections[index]].baseline.get(name).unwrap_or(&Value::Null);
+        self.systems[index].live().is_some() && self.systems[index].value(name).loose_fold() != baseline.loose_fold()
+    }
+
+    pub(crate) fn user_edit(&mut self, index: usize) {
+        if self.systems[index].live().is_none() {
             return;
         }
-        let name = self.names[self.rng.random_range(0..self.names.len())].clone();
-        let value = self.fresh_value();
+        let name = self.random_name();
+        let current = self.systems[index].value(&name);
+        let value = self.fresh_value(&name, &current);
+        let behind = current.loose_fold() != self.shown(&name).loose_fold() && !self.is_unread(index, &name);
+        let others = (0..self.systems.len()).any(|other| other != index && self.is_unread(other, &name));
+        self.shares.edits += 1;
+        self.shares.races += u64::from(behind || others);
+        self.user_sets(index, Fields::from([(name, value)]));
+    }
+
+    pub(crate) fn client_edit(&mut self) {
+        if self.state.deleted.is_some() {
+            return;
+        }
+        let name = self.random_name();
         let saw = self.shown(&name);
-        if self.systems.iter().any(|system| system.exists && system.value(&name).loose_fold() != saw.loose_fold()) {
-            self.shares.races += 1;
-        }
-        self.log_edit(&name, &value, saw);
-        self.note(format!("client sets {name} to {value:?}"));
-        let fields = Fields::from([(name, value)]);
-        self.input(Input::Edited(ClientEdit { principal: "app".into(), fields, delete: None, settles: false }));
+        let value = self.fresh_value(&name, &saw);
+        self.shares.edits += 1;
+        self.shares.races += u64::from((0..self.systems.len()).any(|index| self.is_unread(index, &name)));
+        self.client_sets(name, value, false);
     }
 
-    fn poll(&mut self, index: usize) {
-        if !self.systems[index].exists || self.systems[index].deleted {
-            return;
-        }
+    pub(crate) fn client_sets(&mut self, name: FieldName, value: Value, settles: bool) {
+        let saw = self.shown(&name);
+        self.log.push(Logged { field: name.clone(), value: value.clone(), saw });
+        self.note(format!("client sets {name} to {}", value.to_json()));
+        let fields = Fields::from([(name, value)]);
+        self.input(Input::Edited(ClientEdit { principal: "app".into(), fields, delete: None, settles }));
+    }
+
+    pub(crate) fn poll(&mut self, index: usize) {
         let begun = self.tick();
         let lags = self.rng.random_bool(0.3);
-        let observation = self.systems[index].read_index(begun, lags);
-        if self.rng.random_bool(0.3) {
+        let Some(observation) = self.systems[index].read_index(begun, lags) else { return };
+        if self.rng.random_bool(0.5) {
             self.shares.repeats += 1;
             self.on_their_way.push((index, observation.clone()));
         }
@@ -320,56 +284,72 @@ impl World {
     }
 
     /// A read by id is single-flight: it is begun, the object is read some time later, and only then the next begins.
-    fn read_by_id(&mut self, index: usize) {
-        if !self.systems[index].exists {
-            return;
-        }
+    /// Objects that the heart asked for come first.
+    pub(crate) fn read_by_id(&mut self, index: usize) {
+        let asked = self.looks.iter().position(|(system, _)| *system == index);
+        let id = match asked.map(|place| self.looks.swap_remove(place).1) {
+            Some(id) => Some(id),
+            None => self.state.replicas[&self.connections[index]].link.linked().cloned(),
+        };
         let begun = self.tick();
-        let observation = self.systems[index].read(begun, Source::ById);
-        self.observe(index, observation);
+        let observation = match id {
+            Some(id) => self.systems[index].read_by_id(&id, begun),
+            None => self.systems[index].read(begun, Source::ById),
+        };
+        if let Some(observation) = observation {
+            self.observe(index, observation);
+        }
     }
 
-    fn deliver_reading(&mut self) {
+    pub(crate) fn deliver_reading(&mut self) {
         if self.on_their_way.is_empty() {
             return;
         }
         let next = self.rng.random_range(0..self.on_their_way.len());
         let (index, observation) = self.on_their_way.swap_remove(next);
-        if observation.version.is_some_and(|version| version.stamp < self.systems[index].version().stamp) {
-            self.shares.stale_reads += 1;
-        }
+        self.shares.stale_reads += u64::from(self.systems[index].is_past(&observation));
         self.observe(index, observation);
     }
 
-    fn observe(&mut self, index: usize, observation: Observation) {
+    pub(crate) fn observe(&mut self, index: usize, mut observation: Observation) {
         let connection = self.connections[index].clone();
+        match self.scope.mutant {
+            Some(Mutant::ListAsById) => observation.source = Source::ById,
+            Some(Mutant::Rejuvenate) => observation.begun = self.tick(),
+            Some(Mutant::NoHistory) => observation.past.clear(),
+            _ => {}
+        }
         self.note(format!(
-            "sys{index} shows {:?} {} deleted={} stamp {:?} begun {:?}",
+            "{} shows {:?} {} deleted={} stamp {} begun {}",
+            observation.id,
             observation.source,
             brief(&observation.fields),
             observation.deleted,
-            observation.version.map(|v| v.stamp.0 % 10_000_000),
+            observation.version.map_or(0, |version| version.stamp.0 % 10_000_000),
             observation.begun.0
         ));
         self.input(Input::Observed { connection, observation });
     }
 
-    fn input(&mut self, input: Input) -> Option<Outcome> {
+    pub(crate) fn input(&mut self, input: Input) -> Outcome {
         let now = self.at();
-        let state = self.state.as_mut()?;
-        let label = format!("{input:?}").chars().take(40).collect::<String>();
-        let outcome = reconcile::reconcile(&self.plan, state, input, now)
+        let label = match &input {
+            Input::Observed { .. } => String::new(),
+            input => format!("{input:?} ").chars().take(60).collect(),
+        };
+        let outcome = reconcile::reconcile(&self.plan, &mut self.state, input, now)
             .unwrap_or_else(|error| panic!("{error}\n{}", self.trace.join("\n")));
         self.absorb(&label, outcome.clone());
-        Some(outcome)
+        outcome
     }
 
     fn absorb(&mut self, label: &str, outcome: Outcome) {
-        let shown = self.state.as_ref().map(|state| brief(&state.fields)).unwrap_or_default();
-        let dead = self.state.as_ref().is_some_and(|state| state.deleted.is_some());
+        let dead = if self.state.deleted.is_some() { ", deleted" } else { "" };
         let losers = outcome.conflicts.iter().map(|row| row.loser.value.to_json().to_string()).collect::<Vec<_>>();
-        self.note(format!("  {label}: {:?}, record {shown} deleted={dead}, lost {losers:?}", outcome.verdict));
-        for conflict in outcome.conflicts {
+        let lost = if losers.is_empty() { String::new() } else { format!(", lost {}", losers.join(" ")) };
+        self.note(format!("  {label}{:?}: {}{dead}{lost}", outcome.verdict, brief(&self.state.fields)));
+        let keeps = self.scope.mutant != Some(Mutant::ForgetConflicts);
+        for conflict in outcome.conflicts.into_iter().filter(|_| keeps) {
             let known = |row: &Conflict| {
                 row.field == conflict.field && row.loser.op == conflict.loser.op && row.winner.op == conflict.winner.op
             };
@@ -377,223 +357,51 @@ impl World {
                 self.conflicts.push(conflict);
             }
         }
-        for FollowUp::Read { connection, .. } in outcome.follow_ups {
-            if let Some(index) = self.connections.iter().position(|known| *known == connection) {
-                self.looks.push(index);
-            }
+        for FollowUp::Read { connection, id } in outcome.follow_ups {
+            let index = self.connections.iter().position(|known| *known == connection);
+            let asks = self.scope.mutant != Some(Mutant::IgnoreLooks);
+            self.looks.extend(index.filter(|_| asks).map(|index| (index, id)));
         }
-    }
-
-    /// One round of a delivery: look, merge, write down, send, and perhaps lose the answer.
-    fn write_round(&mut self, index: usize, faults: bool) -> bool {
-        let connection = self.connections[index].clone();
-        let Some(replica) = self.state.as_ref().and_then(|state| state.replicas.get(&connection)) else { return false };
-        if !matches!(replica.delivery, Delivery::Dirty { due, .. } if due <= self.now) {
-            return false;
-        }
-        let uncertain = replica.intent.clone();
-        let looked_at = self.now;
-        if self.systems[index].exists && (replica.link.linked().is_some() || uncertain.is_some()) {
-            self.read_by_id(index);
-        } else if let Some(intent) = uncertain {
-            let error = syncline_core::remote::ProviderError {
-                remedy: syncline_core::remote::Remedy::Retry,
-                message: "not created".into(),
-            };
-            let result = Receipt::NotApplied { error, jitter: 0 };
-            self.input(Input::Receipt { connection: connection.clone(), intent: intent.id, result });
-        }
-        let conditional = self.systems[index].kind.conditional;
-        let prepare = Input::Prepare { connection: connection.clone(), looked_at, conditional };
-        let Some(intent) = self.input(prepare).and_then(|outcome| outcome.intent) else { return true };
-        if faults {
-            // Between the look and the write anything may happen.
-            for _ in 0..self.rng.random_range(0..3) {
-                self.advance();
-                match self.rng.random_range(0..4) {
-                    0 => self.user_edit(index),
-                    1 => self.poll(index),
-                    2 => self.deliver_reading(),
-                    _ => self.client_edit(),
+        for replica in self.state.replicas.values_mut() {
+            match self.scope.mutant {
+                Some(Mutant::MergedHeads) => {
+                    replica.reflected.common = self.state.document.heads().clone();
+                    replica.reflected.fields.clear();
                 }
-            }
-        }
-        self.send(index, &connection, intent, faults)
-    }
-
-    fn send(
-        &mut self,
-        index: usize,
-        connection: &ConnectionId,
-        intent: syncline_core::replica::Intent,
-        faults: bool,
-    ) -> bool {
-        let arrives = !faults || self.rng.random_bool(0.95);
-        self.note(format!("write to sys{index} {:?} {} arrives={arrives}", intent.verb, brief(&intent.fields)));
-        let mut result = None;
-        if arrives {
-            result = Some(self.apply(index, &intent));
-        }
-        if faults && self.rng.random_bool(0.3) {
-            self.advance();
-            if self.rng.random_bool(0.5) {
-                self.user_edit(index)
-            } else {
-                self.poll(index)
-            }
-            self.deliver_reading();
-        }
-        let lost = faults && self.rng.random_bool(0.1);
-        let result = match result.filter(|_| !lost) {
-            Some(result) => result,
-            None => {
-                self.shares.lost_answers += 1;
-                Receipt::Unknown { message: "timeout".into(), wait_until: self.now.plus(DEADLINE_MS) }
-            }
-        };
-        self.input(Input::Receipt { connection: connection.clone(), intent: intent.id, result });
-        true
-    }
-
-    fn apply(&mut self, index: usize, intent: &syncline_core::replica::Intent) -> Receipt {
-        let names = self.names.clone();
-        let answer_tick = self.tick();
-        let system = &mut self.systems[index];
-        let id = system.id.clone();
-        match intent.verb {
-            IntentVerb::Delete if system.deleted => Receipt::Gone,
-            IntentVerb::Delete => {
-                system.deleted = true;
-                Receipt::Applied { id, answer: None, whole: false }
-            }
-            IntentVerb::Update if system.deleted => Receipt::Gone,
-            IntentVerb::Create if system.exists && !system.deleted => {
-                Receipt::Exists { id: Some(id), message: "duplicate".into() }
-            }
-            IntentVerb::Create | IntentVerb::Update => {
-                if !system.write(&intent.fields, intent.expected, &names, self.now) {
-                    return Receipt::Stale;
-                }
-                let whole = system.kind.history;
-                let answer = whole.then(|| Box::new(system.read(answer_tick, Source::Answer)));
-                Receipt::Applied { id: system.id.clone(), answer, whole }
+                Some(Mutant::ForgetVersion) => replica.version = None,
+                _ => {}
             }
         }
     }
 
     fn delete(&mut self, index: usize) {
-        self.shares.deletes += 1;
-        let by_client = self.rng.random_bool(0.3);
-        if by_client {
-            if self.state.as_ref().is_some_and(|state| state.deleted.is_none()) {
+        if self.rng.random_bool(0.3) {
+            if self.state.deleted.is_none() {
+                self.shares.deletes += 1;
                 self.note("client deletes".into());
-                self.deleted_values.extend(self.state.iter().flat_map(|state| state.fields.values().cloned()));
+                self.deleted_values.extend(self.state.fields.clone());
                 let edit =
                     ClientEdit { principal: "app".into(), fields: Fields::new(), delete: Some(true), settles: false };
                 self.input(Input::Edited(edit));
             }
-        } else if self.systems[index].exists && !self.systems[index].deleted {
+        } else if let Some(object) = self.systems[index].live() {
+            self.shares.deletes += 1;
+            self.deleted_values.extend(object.values());
             self.note(format!("user of sys{index} deletes"));
-            self.deleted_values.extend(self.systems[index].values().into_values());
-            self.systems[index].deleted = true;
+            self.lose_what_is_illegible(index);
+            self.systems[index].delete(self.now);
         }
     }
 
-    /// The faults stop: everything on its way arrives, and everything owed is written.
-    pub(crate) fn settle(&mut self) {
-        for round in 0..60 {
-            self.now = self.now.plus(DEADLINE_MS + 1_000);
-            while !self.on_their_way.is_empty() {
-                self.deliver_reading();
-            }
-            let looks = std::mem::take(&mut self.looks);
-            for index in 0..self.systems.len() {
-                if looks.contains(&index) || round < 2 {
-                    self.read_by_id(index);
-                }
-            }
-            let mut busy = false;
-            for index in 0..self.systems.len() {
-                busy |= self.write_round(index, false);
-            }
-            if !busy && self.looks.is_empty() && round > 2 {
-                return;
-            }
+    /// Where a deleted object cannot be read, what was not read before is lost to everybody.
+    pub(crate) fn lose_what_is_illegible(&mut self, index: usize) {
+        if self.systems[index].kind.keeps_deleted {
+            return;
         }
-        panic!("no rest after 60 rounds\n{}", self.trace.join("\n"));
-    }
-
-    /// Everybody agrees, and nothing was lost.
-    pub(crate) fn check(&mut self) {
-        let state = self.state.as_ref().expect("the record exists");
-        let text = || format!("{}\nconflicts: {}", self.trace.join("\n"), self.kept());
-        for (index, system) in self.systems.iter().enumerate() {
-            let replica = &state.replicas[&self.connections[index]];
-            assert!(replica.intent.is_none() && replica.held.is_empty(), "sys{index} has loose ends\n{}", text());
-            if state.deleted.is_some() {
-                assert!(!system.exists || system.deleted, "sys{index} still shows a deleted record\n{}", text());
-                continue;
-            }
-            assert!(system.exists && !system.deleted, "sys{index} lacks the record\n{}", text());
-            assert!(matches!(replica.link, Link::Linked { .. }), "sys{index} is not linked\n{}", text());
-            for name in &self.names {
-                let shown = state.fields.get(name).cloned().unwrap_or_default();
-                let there = system.value(name);
-                let same = if system.kind.lowers {
-                    there.loose_fold() == shown.loose_fold()
-                } else {
-                    there == shown || there.loose_fold() == shown.loose_fold()
-                };
-                assert!(same, "sys{index} shows {there:?} for {name}, the record {shown:?}\n{}", text());
-            }
-        }
-        for name in &self.names {
-            let shown = self.shown(name);
-            let written = self.log.iter().any(|edit| edit.value.loose_fold() == shown.loose_fold());
-            assert!(written || shown.is_blank(), "nobody wrote {shown:?}\n{}", text());
-        }
-        let redundant: u64 = self.systems.iter().map(|system| system.redundant).sum();
-        assert_eq!(redundant, 0, "redundant writes\n{}", text());
-        for edit in &self.log {
-            assert!(self.accounted_for(edit), "{edit:?} was lost\n{}", text());
-        }
-    }
-
-    fn kept(&self) -> String {
-        let row = |row: &Conflict| {
-            let (loser, winner) = (row.loser.value.to_json(), row.winner.value.to_json());
-            format!("{} {loser} lost to {winner} ({})", row.field, row.reason)
-        };
-        self.conflicts.iter().map(row).collect::<Vec<_>>().join("; ")
-    }
-
-    fn accounted_for(&self, edit: &Logged) -> bool {
-        let fold = edit.value.loose_fold();
-        let stands = self.shown(&edit.field).loose_fold() == fold;
-        let overwritten = self.log.iter().any(|later| later.field == edit.field && later.saw.loose_fold() == fold);
-        let kept = self.conflicts.iter().any(|row| row.field == edit.field && row.loser.value.loose_fold() == fold);
-        let deleted = self.deleted_values.iter().any(|value| value.loose_fold() == fold)
-            || self.state.as_ref().is_some_and(|state| state.deleted.is_some());
-        stands || overwritten || kept || deleted
-    }
-
-    /// Everything once more: no record version, no document change.
-    pub(crate) fn check_repeats(&mut self) {
-        let before = self.state.as_ref().map(|state| (state.version, state.document.heads().clone()));
-        for index in 0..self.systems.len() {
-            if !self.systems[index].exists {
-                continue;
-            }
-            for _ in 0..2 {
-                let begun = self.tick();
-                let observation = self.systems[index].read(begun, Source::ById);
-                let connection = self.connections[index].clone();
-                let outcome = self.input(Input::Observed { connection, observation });
-                let verdict = outcome.map(|outcome| outcome.verdict);
-                assert!(matches!(verdict, Some(Verdict::Echo)), "a repeat was {verdict:?}\n{}", self.trace.join("\n"));
-            }
-        }
-        let after = self.state.as_ref().map(|state| (state.version, state.document.heads().clone()));
-        assert_eq!(before, after, "repeats changed the record\n{}", self.trace.join("\n"));
+        let baseline = &self.state.replicas[&self.connections[index]].baseline;
+        let held = self.systems[index].held_by_users();
+        let unread = held.iter().filter(|(name, value)| baseline.get(name) != Some(value)).count();
+        self.shares.blind += unread as u64;
+        self.deleted_values.extend(held);
     }
 }

@@ -1,0 +1,154 @@
+//! Deliveries in the generated world: look, merge, write down, send, and perhaps lose the answer.
+
+use rand::RngExt;
+use syncline_core::{
+    outbox::Delivery,
+    reconcile::{Input, Receipt},
+    remote::{ProviderError, Remedy},
+    replica::{Intent, IntentVerb, Source},
+};
+
+use crate::{
+    mutant::Mutant,
+    world::{World, brief},
+};
+
+/// How long nothing that was sent can still arrive.
+pub(crate) const DEADLINE_MS: i64 = 30_000;
+
+impl World {
+    /// One round of a delivery; `false` where nothing was due.
+    pub(crate) fn write_round(&mut self, index: usize, faults: bool) -> bool {
+        let connection = self.connections[index].clone();
+        let replica = &self.state.replicas[&connection];
+        if !matches!(replica.delivery, Delivery::Dirty { due, .. } if due <= self.now) {
+            return false;
+        }
+        let uncertain = replica.intent.clone();
+        let linked = replica.link.linked().is_some();
+        let looked_at = self.now;
+        if linked {
+            self.read_by_id(index);
+        } else if let Some(intent) = uncertain {
+            self.find_created(index, intent);
+        }
+        let conditional = self.systems[index].kind.conditional;
+        let prepared = self.input(Input::Prepare { connection, looked_at, conditional });
+        let Some(intent) = prepared.intent else { return true };
+        if faults {
+            // Between the look and the write anything may happen.
+            for _ in 0..self.rng.random_range(0..3) {
+                self.advance();
+                match self.rng.random_range(0..4) {
+                    0 => self.user_edit(index),
+                    1 => self.poll(index),
+                    2 => self.deliver_reading(),
+                    _ => self.client_edit(),
+                }
+            }
+        }
+        self.send(index, intent, faults);
+        true
+    }
+
+    /// Looks for the object that a lost create may have made; only a living one is found by its key.
+    fn find_created(&mut self, index: usize, intent: Intent) {
+        let begun = self.tick();
+        let found = self.systems[index].read(begun, Source::ById).filter(|observation| !observation.deleted);
+        match found {
+            Some(observation) => self.observe(index, observation),
+            None => {
+                let error = ProviderError { remedy: Remedy::Retry, message: "not created".into() };
+                let result = Receipt::NotApplied { error, jitter: 0 };
+                let connection = self.connections[index].clone();
+                self.input(Input::Receipt { connection, intent: intent.id, result });
+            }
+        }
+    }
+
+    fn send(&mut self, index: usize, intent: Intent, faults: bool) {
+        let arrives = !faults || self.rng.random_bool(0.95);
+        self.note(format!("write to sys{index} {:?} {} arrives={arrives}", intent.verb, brief(&intent.fields)));
+        let applied = arrives.then(|| self.apply(index, &intent));
+        if faults && self.rng.random_bool(0.3) {
+            self.advance();
+            if self.rng.random_bool(0.5) {
+                self.user_edit(index)
+            } else {
+                self.poll(index)
+            }
+            self.deliver_reading();
+        }
+        let lost = faults && self.rng.random_bool(0.1);
+        let result = match applied.filter(|_| !lost) {
+            Some(result) => result,
+            None => {
+                self.shares.lost_answers += 1;
+                Receipt::Unknown { message: "timeout".into(), wait_until: self.now.plus(DEADLINE_MS) }
+            }
+        };
+        let result = self.distort(index, result);
+        let connection = self.connections[index].clone();
+        let before = self.state.replicas[&connection].baseline.clone();
+        self.input(Input::Receipt { connection: connection.clone(), intent: intent.id, result });
+        if self.scope.mutant == Some(Mutant::TornCommit) {
+            self.state.replicas.get_mut(&connection).expect("the replica stays").baseline = before;
+        }
+    }
+
+    fn distort(&mut self, index: usize, result: Receipt) -> Receipt {
+        let Some(mutant) = self.scope.mutant else { return result };
+        let done = |world: &Self| match world.systems[index].object() {
+            Some(object) => Receipt::Applied { id: object.id.clone(), answer: None, whole: false },
+            None => Receipt::Gone,
+        };
+        match (mutant, result) {
+            (Mutant::DropHeld, result) => {
+                let connection = self.connections[index].clone();
+                self.state.replicas.get_mut(&connection).expect("the replica stays").held.clear();
+                result
+            }
+            (Mutant::LostIsFailure, Receipt::Unknown { message, .. }) => {
+                Receipt::NotApplied { error: ProviderError { remedy: Remedy::Retry, message }, jitter: 0 }
+            }
+            (Mutant::LostIsSuccess, Receipt::Unknown { .. }) | (Mutant::StaleIsSuccess, Receipt::Stale) => done(self),
+            (Mutant::ReuseAnswer, Receipt::Applied { id, answer: Some(answer), whole }) => {
+                let before = self.last_answer.replace(answer.clone());
+                let before = before.filter(|before| before.id == id);
+                Receipt::Applied { id, answer: before.or(Some(answer)), whole }
+            }
+            (_, result) => result,
+        }
+    }
+
+    fn apply(&mut self, index: usize, intent: &Intent) -> Receipt {
+        let answer_tick = self.tick();
+        let linked = self.state.replicas[&self.connections[index]].link.linked().cloned();
+        if intent.verb == IntentVerb::Delete {
+            let illegible = self.systems[index].live().is_some();
+            if illegible && !self.systems[index].is_stale(intent.expected) {
+                self.lose_what_is_illegible(index);
+            }
+        }
+        let now = self.now;
+        let system = &mut self.systems[index];
+        let live = system.live().map(|object| object.id.clone());
+        match (intent.verb, live) {
+            (IntentVerb::Create, Some(id)) => Receipt::Exists { id: Some(id), message: "duplicate".into() },
+            (IntentVerb::Update | IntentVerb::Delete, live) if live.is_none() || live != linked => Receipt::Gone,
+            _ if system.is_stale(intent.expected) => Receipt::Stale,
+            (IntentVerb::Delete, Some(id)) => {
+                system.delete(now);
+                Receipt::Applied { id, answer: None, whole: false }
+            }
+            _ => {
+                system.count_redundant(&intent.fields, intent.expected);
+                system.set(&intent.fields, &self.names, true, now);
+                let whole = system.kind.history;
+                let answer = system.read(answer_tick, Source::Answer).expect("the object was just written");
+                let id = answer.id.clone();
+                Receipt::Applied { id, answer: whole.then(|| Box::new(answer)), whole }
+            }
+        }
+    }
+}

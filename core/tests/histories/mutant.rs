@@ -1,0 +1,51 @@
+//! Mutants: a caller that breaks one rule of the contract. The laws must catch every one of them, or they prove nothing.
+
+/// One broken rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mutant {
+    /// Readings that waited for a write are forgotten.
+    DropHeld,
+    /// A row of a lagging list passes for a read by id.
+    ListAsById,
+    /// A reading counts as begun when it arrives.
+    Rejuvenate,
+    /// Conflict rows are not kept.
+    ForgetConflicts,
+    /// A lost answer passes for a failed write.
+    LostIsFailure,
+    /// A lost answer passes for a finished write.
+    LostIsSuccess,
+    /// A refused write passes for a finished one.
+    StaleIsSuccess,
+    /// The answer of the write before is handed in once more.
+    ReuseAnswer,
+    /// The version of the last look is forgotten, so that no precondition is sent.
+    ForgetVersion,
+    /// Every system is taken to have seen the whole document.
+    MergedHeads,
+    /// The provider's history is not read.
+    NoHistory,
+    /// The baselines are those of before the last write.
+    TornCommit,
+    /// Objects are not read again where the heart asks for it.
+    IgnoreLooks,
+}
+
+impl Mutant {
+    /// Every mutant.
+    pub(crate) const ALL: [Self; 13] = [
+        Self::DropHeld,
+        Self::ListAsById,
+        Self::Rejuvenate,
+        Self::ForgetConflicts,
+        Self::LostIsFailure,
+        Self::LostIsSuccess,
+        Self::StaleIsSuccess,
+        Self::ReuseAnswer,
+        Self::ForgetVersion,
+        Self::MergedHeads,
+        Self::NoHistory,
+        Self::TornCommit,
+        Self::IgnoreLooks,
+    ];
+}

@@ -1,0 +1,51 @@
+//! How much trouble the generated histories held.
+
+use std::fmt;
+
+/// How often each kind of trouble occurred.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Shares {
+    pub(crate) events: u64,
+    pub(crate) edits: u64,
+    pub(crate) races: u64,
+    pub(crate) stale_reads: u64,
+    pub(crate) repeats: u64,
+    pub(crate) deletes: u64,
+    pub(crate) lost_answers: u64,
+    /// Edits that no client of the provider could have seen.
+    pub(crate) blind: u64,
+}
+
+impl Shares {
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.events += other.events;
+        self.edits += other.edits;
+        self.races += other.races;
+        self.stale_reads += other.stale_reads;
+        self.repeats += other.repeats;
+        self.deletes += other.deletes;
+        self.lost_answers += other.lost_answers;
+        self.blind += other.blind;
+    }
+
+    /// How many of a hundred events were of this kind.
+    pub(crate) fn percent(&self, part: u64) -> f64 {
+        part as f64 * 100.0 / self.events.max(1) as f64
+    }
+}
+
+impl fmt::Display for Shares {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} events, {} edits", self.events, self.edits)?;
+        for (name, part) in [
+            ("same-field races", self.races),
+            ("stale reads", self.stale_reads),
+            ("repeats", self.repeats),
+            ("deletes", self.deletes),
+            ("lost answers", self.lost_answers),
+        ] {
+            write!(f, ", {name} {:.1} %", self.percent(part))?;
+        }
+        write!(f, ", {} edits in blind windows", self.blind)
+    }
+}
