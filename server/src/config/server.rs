@@ -3,6 +3,7 @@
 use std::{
     net::{Ipv4Addr, SocketAddr, SocketAddrV4},
     path::PathBuf,
+    time::Duration,
 };
 
 use url::Url;
@@ -14,7 +15,7 @@ use super::{
 use crate::secrets::SecretsKey;
 
 /// The keys of the section.
-pub(super) const KEYS: &[&str] = &["listen", "public_url", "database", "secrets_key"];
+pub(super) const KEYS: &[&str] = &["listen", "public_url", "database", "secrets_key", "request_deadline"];
 
 /// Where this server listens and keeps its data.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +30,9 @@ pub struct Server {
     /// The key that stored credentials are encrypted with: 32 bytes as base64 or hexadecimal text. `None` only where
     /// no connection is configured.
     pub secrets_key: Option<Secret>,
+    /// How long after its answer was lost a request may still take effect at a provider. Only then it is asked what became
+    /// of the write; too short a time can make a late write look like somebody's edit.
+    pub request_deadline: Duration,
 }
 
 impl Server {
@@ -36,6 +40,11 @@ impl Server {
     pub const LISTEN: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 8080));
     /// The database file unless told otherwise.
     pub const DATABASE: &str = "syncline.db";
+
+    /// How long a request may still take effect unless told otherwise.
+    pub const REQUEST_DEADLINE: Duration = Duration::from_secs(30);
+    /// The shortest such time.
+    pub const REQUEST_DEADLINE_MIN: Duration = Duration::from_millis(100);
 
     pub(super) fn read(spot: Option<&Spot<'_>>, resolver: Resolver<'_>) -> Self {
         let table = spot.and_then(|spot| spot.table(KEYS));
@@ -46,6 +55,9 @@ impl Server {
             database: resolver
                 .path(&get("database").and_then(|spot| spot.text()).unwrap_or_else(|| Self::DATABASE.to_owned())),
             secrets_key: get("secrets_key").and_then(|spot| secrets_key(&spot, resolver)),
+            request_deadline: get("request_deadline")
+                .and_then(|spot| spot.duration(Self::REQUEST_DEADLINE_MIN))
+                .unwrap_or(Self::REQUEST_DEADLINE),
         }
     }
 }

@@ -123,6 +123,7 @@ impl Engine {
                     clock: clock.clone(),
                     tally: tally.clone(),
                     store: store.clone(),
+                    request_deadline: config.server.request_deadline,
                     paused: stored.is_some_and(|state| state.phase == Phase::Paused),
                     stop: stop.clone(),
                 }));

@@ -75,6 +75,8 @@ pub struct RunningSide {
     pub store: Arc<dyn Store>,
     /// Whether a person has paused it.
     pub paused: watch::Sender<bool>,
+    /// How long after its answer was lost a request may still take effect.
+    pub request_deadline: Duration,
     /// Wakes the reader before its time.
     pub read_now: Notify,
     /// Set by a reset: the reader begins anew.
@@ -129,6 +131,8 @@ pub struct SideParts {
     pub tally: Arc<Tally>,
     /// The store.
     pub store: Arc<dyn Store>,
+    /// How long after its answer was lost a request may still take effect.
+    pub request_deadline: Duration,
     /// Whether it begins paused.
     pub paused: bool,
     /// Ends every task.
@@ -138,7 +142,7 @@ pub struct SideParts {
 impl RunningSide {
     /// A side that does nothing yet.
     pub fn new(parts: SideParts) -> Self {
-        let SideParts { sync, session, schedule, intake, clock, tally, store, paused, stop } = parts;
+        let SideParts { sync, session, schedule, intake, clock, tally, store, request_deadline, paused, stop } = parts;
         Self {
             sync,
             connection: session.connection.clone(),
@@ -148,6 +152,7 @@ impl RunningSide {
             clock,
             tally,
             store,
+            request_deadline,
             paused: watch::Sender::new(paused),
             read_now: Notify::new(),
             reset: std::sync::atomic::AtomicBool::new(false),
@@ -245,6 +250,11 @@ impl RunningSide {
         self.follow(&taken.follow_ups);
         self.stir();
         Ok(taken)
+    }
+
+    /// When a request whose answer was lost at `from` can no longer take effect.
+    pub fn deadline(&self, from: Millis) -> Millis {
+        from.plus(i64::try_from(self.request_deadline.as_millis()).unwrap_or(i64::MAX))
     }
 
     /// Passes reads on to the sides that make them.

@@ -31,8 +31,6 @@ use crate::{
 
 /// How many deliveries are brought up to date in one round.
 const DELIVERIES_PER_ROUND: u32 = 100;
-/// How long after its sending a request can still take effect at the provider: its own time-out, and then some.
-const REQUEST_DEADLINE_MS: i64 = 30_000;
 /// How long to wait after a failed round.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(1);
 /// How many searches one call carries.
@@ -119,7 +117,7 @@ async fn look_first(side: &RunningSide, due: &[RecordState]) -> Result<Millis, S
         .map(|(state, intent)| {
             let result = Receipt::Unknown {
                 message: "the service stopped while this write was under way".into(),
-                wait_until: intent.opened.plus(REQUEST_DEADLINE_MS),
+                wait_until: side.deadline(intent.opened),
             };
             receipt(side, state.id, intent, result)
         })
@@ -240,7 +238,7 @@ async fn send(side: &RunningSide, intents: Vec<(RecordId, Intent)>) -> Result<()
         let results = write(side, writer, chunk, &fields).await;
         for result in results {
             let Some((record, intent)) = intents.get(result.trace as usize) else { continue };
-            receipts.push(receipt(side, *record, intent, read_result(part, result)));
+            receipts.push(receipt(side, *record, intent, read_result(side, part, result)));
         }
     }
     side.take(Batch::of(receipts)).await?;
@@ -335,7 +333,7 @@ fn request(
 }
 
 /// A provider's answer as a receipt, read through the mapping.
-fn read_result(part: &Side, result: WriteResult) -> Receipt {
+fn read_result(side: &RunningSide, part: &Side, result: WriteResult) -> Receipt {
     match result.outcome {
         WriteOutcome::Applied { id, object, whole, .. } => {
             let answer = object.and_then(|object| {
@@ -356,9 +354,7 @@ fn read_result(part: &Side, result: WriteResult) -> Receipt {
             Receipt::Refused { fields, refusal }
         }
         WriteOutcome::NotApplied(error) => Receipt::NotApplied { error, jitter: rand::random_range(0..=1000) },
-        WriteOutcome::Unknown { message } => {
-            Receipt::Unknown { message, wait_until: Clock::wall().plus(REQUEST_DEADLINE_MS) }
-        }
+        WriteOutcome::Unknown { message } => Receipt::Unknown { message, wait_until: side.deadline(Clock::wall()) },
     }
 }
 
