@@ -24,7 +24,7 @@ use super::{
 use crate::store::{
     CommitError, StoreError,
     conflicts::{Closed, Closing, ConflictId},
-    quarantine::QuarantineId,
+    quarantine::{QuarantineId, QuarantineRow},
     syncs::Phase,
 };
 
@@ -149,7 +149,8 @@ impl Commands for Engine {
 
     async fn replay_quarantined(&self, tenant: &TenantId, id: i64) -> Result<(), CommandError> {
         let row = self.store.tenant(tenant).get_quarantined(QuarantineId(id)).await.map_err(unavailable)?;
-        let row = row.ok_or_else(|| CommandError::NotFound(format!("there is no quarantined row {id}")))?.row;
+        let QuarantineRow { row, attempts, .. } =
+            row.ok_or_else(|| CommandError::NotFound(format!("there is no quarantined row {id}")))?;
         let side = self
             .sides
             .iter()
@@ -163,8 +164,14 @@ impl Commands for Engine {
         if let Some(external) = row.external_id {
             // The object may have been mended at the provider: read it as it is now.
             side.look(&[external], Vec::new()).await.map_err(|error| CommandError::Unavailable(error.to_string()))?;
-            side.take(Batch { released, ..Batch::default() }).await.map_err(refused)?;
-            return Ok(());
+            return match self.store.tenant(tenant).get_quarantined(QuarantineId(id)).await.map_err(unavailable)? {
+                Some(again) if again.attempts > attempts => Err(CommandError::Conflict(format!(
+                    "the row still cannot be taken in: {}; mend it at the provider or in the configuration",
+                    again.row.reason
+                ))),
+                // The reading went well and has released the row, or the object is gone.
+                _ => side.take(Batch { released, ..Batch::default() }).await.map(drop).map_err(refused),
+            };
         }
         let object: RemoteObject = serde_json::from_value(row.raw).map_err(|error| {
             CommandError::Conflict(format!(

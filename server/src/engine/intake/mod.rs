@@ -5,7 +5,9 @@
 //!
 //! * [`working`]: the records of a batch in memory, and what is to be committed of each.
 //! * [`route`]: which record an arrival belongs to.
+//! * [`mended`]: which quarantined rows a batch releases.
 
+mod mended;
 mod route;
 mod working;
 
@@ -38,6 +40,7 @@ use crate::{
         syncs::CheckpointPut,
     },
 };
+use mended::Mended;
 use working::Working;
 
 /// How often a batch is tried again when another process committed one of its records meanwhile.
@@ -51,6 +54,7 @@ pub struct Intake {
     feed: Arc<FeedHub>,
     tally: Arc<Tally>,
     gates: std::sync::Mutex<HashMap<TenantId, Arc<Mutex<()>>>>,
+    mended: Mended,
 }
 
 /// One thing that arrived.
@@ -92,7 +96,7 @@ pub struct Batch {
     pub checkpoints: Vec<CheckpointPut>,
     /// Rows that could not be read.
     pub quarantine: Vec<Quarantined>,
-    /// Quarantined rows that are among the arrivals.
+    /// Quarantined rows that are settled otherwise than by a reading of their object.
     pub released: Vec<QuarantineId>,
     /// Hints that have been followed.
     pub hints_done: Vec<HintId>,
@@ -137,7 +141,7 @@ pub enum IntakeError {
 impl Intake {
     /// An intake that commits to `store` and announces to `feed`.
     pub fn new(store: Arc<dyn Store>, clock: Arc<Clock>, feed: Arc<FeedHub>, tally: Arc<Tally>) -> Self {
-        Self { store, clock, feed, tally, gates: std::sync::Mutex::default() }
+        Self { store, clock, feed, tally, gates: std::sync::Mutex::default(), mended: Mended::default() }
     }
 
     /// Takes a batch in: all of it, durably, or nothing. Arrivals that cannot be processed are put into quarantine, and
@@ -160,7 +164,10 @@ impl Intake {
                 }
                 working::Run::Done => {}
             }
-            let (commit, mut taken) = working.into_commit(&batch);
+            let (mut commit, mut taken) = working.into_commit(&batch);
+            let set_aside = &commit.batch.quarantine;
+            let mended = self.mended.among(plan, tenant.as_ref(), &batch.arrivals, set_aside).await?;
+            commit.batch.released.extend(mended);
             match self.commit(plan, commit).await {
                 Err(CommitError::Stale(_)) if attempts < STALE_RETRIES_MAX => attempts += 1,
                 Err(CommitError::Taken { object, id, holder, connection }) if attempts < STALE_RETRIES_MAX => {
