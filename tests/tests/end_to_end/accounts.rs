@@ -154,11 +154,6 @@ impl<'a> Account<'a> {
         self.call(Method::POST, &url, Some(&json!({ "target_url": target }))).await;
     }
 
-    /// Has everything sent and shown that lags behind.
-    pub(crate) async fn flush(&self) {
-        self.call(Method::POST, &format!("{}/flush", self.running.admin_url), None).await;
-    }
-
     /// Sets how often one thing goes wrong from now on.
     pub(crate) fn set_fault(&self, name: &str, probability: f64) {
         let change = FaultChange { enabled: Some(true), probability: Some(probability) };

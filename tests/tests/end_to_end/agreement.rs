@@ -20,14 +20,6 @@ pub(crate) struct Agreement {
     pub(crate) records: BTreeMap<String, Json>,
 }
 
-impl Agreement {
-    /// The record with this address.
-    pub(crate) fn by_email(&self, email: &str) -> &Json {
-        let found = self.records.values().find(|record| record["email"] == email);
-        found.unwrap_or_else(|| panic!("no record has the address {email}"))
-    }
-}
-
 /// Reads all sides; the first difference where they do not agree.
 pub(crate) async fn read(stage: &Stage, api: &Api) -> Result<Agreement, String> {
     let records: BTreeMap<String, Json> =

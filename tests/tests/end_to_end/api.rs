@@ -106,11 +106,6 @@ impl Api {
         self.all("/v1/records/contact").await
     }
 
-    /// The live record with this address.
-    pub(crate) async fn by_email(&self, email: &str) -> Option<Json> {
-        self.records().await.into_iter().find(|record| record["email"] == email)
-    }
-
     /// The changes after a cursor, and the cursor at their end.
     pub(crate) async fn changes(&self, after: u64) -> (Vec<Json>, u64) {
         let (mut items, mut cursor) = (Vec::new(), after);

@@ -16,10 +16,13 @@ async fn a_delete_reaches_everybody_and_can_be_taken_back() {
     let agreement = server.agree().await;
     let (salesforce, hubspot) = (stage.salesforce(), stage.hubspot());
     let mut records = agreement.records.iter();
+    let mut deleted = Vec::new();
     for account in [salesforce, hubspot] {
         let (id, record) = records.next().expect("a record");
-        account.delete(&copy_of(record, account.words.connection).expect("a copy")).await;
+        let copy = copy_of(record, account.words.connection).expect("a copy");
+        account.delete(&copy).await;
         gone(&server, id).await;
+        deleted.push((account, id, copy));
     }
     let (id, _) = records.next().expect("a record");
     let path = format!("/v1/records/contact/{id}");
@@ -31,6 +34,15 @@ async fn a_delete_reaches_everybody_and_can_be_taken_back() {
     let agreement = server.agree().await;
     assert_eq!(agreement.records.len(), 4, "one was brought back, on every side");
     assert!(agreement.records.contains_key(id));
+    for (account, id, copy) in deleted {
+        account.restore(&copy).await;
+        eventually("the record is back", async || {
+            let record = server.api.record(id).await;
+            if record["_meta"]["deleted_at"].is_null() { Ok(()) } else { Err(record.to_string()) }
+        })
+        .await;
+    }
+    assert_eq!(server.agree().await.records.len(), 6, "the others were brought back by their users, on every side");
     server.stays_quiet().await;
 }
 

@@ -24,7 +24,8 @@ const A_WHILE: u64 = 8;
 pub(crate) struct Stage {
     sandbox: Sandbox,
     folder: TempDir,
-    port: u16,
+    /// Where the server listens.
+    pub(crate) port: u16,
     environment: Vec<(String, String)>,
 }
 
