@@ -26,6 +26,10 @@ impl Pass<'_> {
         let race = self.plan.model.deletes.race;
         let comes_back = effect == DeleteEffect::Ignore
             || effect == DeleteEffect::Propagate && race == DeleteRace::EditWins && !unseen.is_empty();
+        if comes_back {
+            // The record outlives the object, so its users' last edits are not theirs to take along.
+            self.keep_last_edits(connection, observation)?;
+        }
         let side = self.side(connection)?;
         let tick = self.now.tick;
         let fresh = super::unlinked(side);
@@ -53,6 +57,16 @@ impl Pass<'_> {
                 self.keep_lost_to_delete(&name, hash, &origin)?;
             }
         }
+        Ok(())
+    }
+
+    /// Makes the edits that the last values of a deleted object show. Blanks say nothing here, because providers empty what
+    /// they delete.
+    fn keep_last_edits(&mut self, connection: &ConnectionId, observation: &Observation) -> Result<(), ReconcileError> {
+        let mut last = observation.clone();
+        last.fields.retain(|_, value| !value.is_blank());
+        let edits = self.differences(connection, &last)?;
+        self.make_edits(&Origin::Connection(connection.clone()), &self.connection_actor(connection), edits)?;
         Ok(())
     }
 
