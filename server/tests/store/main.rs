@@ -60,7 +60,8 @@ stamp! {
     matches:
         records_are_found_by_their_present_match_keys,
         deleted_records_match_nothing,
-        objects_are_found_by_present_ids_and_aliases;
+        objects_are_found_by_present_ids_and_aliases,
+        linked_objects_are_listed_page_by_page;
     readers:
         pages_show_every_record_once_in_the_order_of_change,
         filters_compare_canonical_values,

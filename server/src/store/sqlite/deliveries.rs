@@ -23,6 +23,15 @@ use crate::store::{
 /// The most rows in one answer.
 const PAGE_MAX: u32 = 1_000;
 
+/// The statements that workers ask again and again, for the test that looks at their plans.
+#[cfg(test)]
+pub(super) const HOT: [&str; 2] = [DUE, NEXT_DUE];
+
+const DUE: &str = "SELECT r.id FROM replicas p CROSS JOIN records r ON r.pk = p.record \
+    WHERE p.connection = ? AND p.delivery <> 0 AND p.delivery = ? AND p.due <= ? ORDER BY p.due LIMIT ?";
+
+const NEXT_DUE: &str = "SELECT min(due) FROM replicas WHERE connection = ? AND delivery <> 0 AND delivery = ?";
+
 #[async_trait]
 impl Deliveries for SqliteTenant {
     async fn due_deliveries(
@@ -32,27 +41,13 @@ impl Deliveries for SqliteTenant {
         limit: u32,
     ) -> Result<Vec<RecordId>, StoreError> {
         let Some(side) = self.names().and_then(|names| names.number(connection)) else { return Ok(Vec::new()) };
-        let rows = sqlx::query(
-            "SELECT r.id FROM replicas p CROSS JOIN records r ON r.pk = p.record \
-             WHERE p.connection = ? AND p.delivery <> 0 AND p.delivery = ? AND p.due <= ? ORDER BY p.due LIMIT ?",
-        )
-        .bind(side)
-        .bind(DIRTY)
-        .bind(now.0)
-        .bind(limit)
-        .fetch_all(self.readers())
-        .await?;
+        let rows = sqlx::query(DUE).bind(side).bind(DIRTY).bind(now.0).bind(limit).fetch_all(self.readers()).await?;
         rows.iter().map(|row| decode_id(row.try_get(0)?)).collect()
     }
 
     async fn next_due(&self, connection: &ConnectionId) -> Result<Option<Millis>, StoreError> {
         let Some(side) = self.names().and_then(|names| names.number(connection)) else { return Ok(None) };
-        let due: Option<i64> =
-            sqlx::query_scalar("SELECT min(due) FROM replicas WHERE connection = ? AND delivery <> 0 AND delivery = ?")
-                .bind(side)
-                .bind(DIRTY)
-                .fetch_one(self.readers())
-                .await?;
+        let due: Option<i64> = sqlx::query_scalar(NEXT_DUE).bind(side).bind(DIRTY).fetch_one(self.readers()).await?;
         Ok(due.map(Millis))
     }
 

@@ -53,3 +53,67 @@ pub(super) fn is_duplicate(error: &Error) -> bool {
 pub(super) fn is_null(error: &Error) -> bool {
     matches!(error, Error::Database(inner) if code(inner.as_ref()) == CONSTRAINT_NOTNULL)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{path::Path, time::Duration};
+
+    use sqlx::{
+        ConnectOptions, SqliteConnection,
+        sqlite::{SqliteConnectOptions, SqliteJournalMode},
+    };
+
+    use super::*;
+
+    fn options(file: &Path) -> SqliteConnectOptions {
+        SqliteConnectOptions::new().filename(file).busy_timeout(Duration::ZERO).journal_mode(SqliteJournalMode::Wal)
+    }
+
+    async fn run(connection: &mut SqliteConnection, statements: &[&'static str]) -> Result<(), Error> {
+        for statement in statements {
+            sqlx::query(*statement).execute(&mut *connection).await?;
+        }
+        Ok(())
+    }
+
+    /// Runs the statements on a fresh connection to the file and tells what the last of them failed with.
+    async fn failure_of(file: &Path, options: SqliteConnectOptions, statements: &[&'static str]) -> Error {
+        let mut connection = options.connect().await.unwrap();
+        run(&mut connection, statements).await.expect_err(&format!("{statements:?} on {}", file.display()))
+    }
+
+    #[tokio::test]
+    async fn each_failure_has_its_remedy() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("some.db");
+        let mut holder = options(&file).create_if_missing(true).connect().await.unwrap();
+        run(&mut holder, &["CREATE TABLE t (a UNIQUE, b BLOB)", "INSERT INTO t VALUES (1, NULL)"]).await.unwrap();
+
+        let read_only = options(&file).read_only(true);
+        let error = failure_of(&file, read_only, &["INSERT INTO t VALUES (2, NULL)"]).await;
+        assert!(matches!(StoreError::from(error), StoreError::ReadOnly(_)));
+
+        let limited = options(&file).pragma("max_page_count", "4");
+        let error = failure_of(&file, limited, &["INSERT INTO t VALUES (2, zeroblob(100000))"]).await;
+        assert!(matches!(StoreError::from(error), StoreError::Full(_)));
+
+        run(&mut holder, &["BEGIN IMMEDIATE"]).await.unwrap();
+        let error = failure_of(&file, options(&file), &["BEGIN IMMEDIATE"]).await;
+        assert!(matches!(StoreError::from(error), StoreError::Busy(_)));
+        run(&mut holder, &["ROLLBACK"]).await.unwrap();
+
+        let error = failure_of(&file, options(&file), &["INSERT INTO t VALUES (1, NULL)"]).await;
+        assert!(is_duplicate(&error) && !is_null(&error), "{error}");
+        let error =
+            failure_of(&file, options(&file), &["CREATE TABLE n (a NOT NULL)", "INSERT INTO n VALUES (NULL)"]).await;
+        assert!(is_null(&error) && !is_duplicate(&error), "{error}");
+        let error = failure_of(&file, options(&file), &["SELECT * FROM nothing"]).await;
+        assert!(matches!(StoreError::from(error), StoreError::Database(_)));
+
+        let garbage = folder.path().join("garbage.db");
+        std::fs::write(&garbage, vec![b'x'; 8_192]).unwrap();
+        let plain = SqliteConnectOptions::new().filename(&garbage);
+        let error = failure_of(&garbage, plain, &["SELECT * FROM sqlite_schema"]).await;
+        assert!(matches!(StoreError::from(error), StoreError::Corrupt(_)));
+    }
+}

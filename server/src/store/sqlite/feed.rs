@@ -22,24 +22,29 @@ use crate::store::{
 /// The most changes that one step of a trim drops: commits wait no longer than that takes.
 const TRIM_STEP: u64 = 2_000;
 
+/// The statement that subscribers ask again and again, for the test that looks at its plan.
+#[cfg(test)]
+pub(super) const HOT: [&str; 1] = [CHANGES];
+
+/// Changes, floor and head in one statement, and so of one moment.
+const CHANGES: &str = "\
+    SELECT t.feed_floor, t.feed_head, f.seq, f.record, f.model, f.action, f.version, f.at, f.fields, f.changed \
+    FROM tenants t LEFT JOIN (SELECT * FROM feed WHERE tenant = ?1 AND seq > ?2 \
+        AND (?3 = '[]' OR model IN (SELECT value FROM json_each(?3))) ORDER BY seq LIMIT ?4) f ON true \
+    WHERE t.pk = ?1 ORDER BY f.seq";
+
 #[async_trait]
 impl Feed for SqliteTenant {
     async fn changes(&self, after: Cursor, models: &[ModelName], limit: u32) -> Result<Changes, StoreError> {
         let Some(names) = self.names() else { return Ok(Changes::Page { changes: Vec::new(), next: after }) };
         let limit = limit.clamp(1, CHANGES_MAX) as usize;
-        // One statement, so that changes, floor and head are of one moment.
-        let rows = sqlx::query(
-            "SELECT t.feed_floor, t.feed_head, f.seq, f.record, f.model, f.action, f.version, f.at, f.fields, f.changed \
-             FROM tenants t LEFT JOIN (SELECT * FROM feed WHERE tenant = ?1 AND seq > ?2 \
-             AND (?3 = '[]' OR model IN (SELECT value FROM json_each(?3))) ORDER BY seq LIMIT ?4) f ON true \
-             WHERE t.pk = ?1 ORDER BY f.seq",
-        )
-        .bind(names.pk)
-        .bind(signed(after.0)?)
-        .bind(encode(models)?)
-        .bind(limit as i64)
-        .fetch_all(self.readers())
-        .await?;
+        let rows = sqlx::query(CHANGES)
+            .bind(names.pk)
+            .bind(signed(after.0)?)
+            .bind(encode(models)?)
+            .bind(limit as i64)
+            .fetch_all(self.readers())
+            .await?;
         let Some(first) = rows.first() else { return Err(missing(self)) };
         let span = decode_span(first)?;
         if after < span.floor {

@@ -24,6 +24,24 @@ use crate::store::{
     intake::{Intake, MATCHES_MAX},
 };
 
+/// The statements of the hot path, for the test that looks at their plans.
+#[cfg(test)]
+pub(super) const HOT: [&str; 4] = [FIND_REPLICAS, LINKED_IDS, FIND_MATCHES, LOAD];
+
+const FIND_REPLICAS: &str = "SELECT l.external_id, r.id FROM json_each(?) wanted \
+    CROSS JOIN links l ON l.connection = ? AND l.object = ? AND l.external_id = wanted.value \
+    CROSS JOIN records r ON r.pk = l.record";
+
+const LINKED_IDS: &str = "SELECT external_id FROM links WHERE connection = ? AND object = ? AND external_id > ? \
+    ORDER BY external_id LIMIT ?";
+
+/// One row for each key that somebody has, with the records that have it.
+const FIND_MATCHES: &str = "\
+    SELECT wanted.value, (SELECT json_group_array(hex(id)) FROM (SELECT r.id AS id \
+        FROM match_keys k CROSS JOIN records r ON r.pk = k.record \
+        WHERE k.hash = unhex(wanted.value) AND r.tenant = ?2 AND r.model = ?3 AND r.deleted_at IS NULL LIMIT ?4)) \
+    FROM json_each(?1) wanted WHERE EXISTS (SELECT 1 FROM match_keys WHERE hash = unhex(wanted.value))";
+
 #[async_trait]
 impl Intake for SqliteTenant {
     async fn load(&self, ids: &[RecordId]) -> Result<Vec<RecordState>, StoreError> {
@@ -42,16 +60,12 @@ impl Intake for SqliteTenant {
         ids: &[ExternalId],
     ) -> Result<HashMap<ExternalId, RecordId>, StoreError> {
         let Some(side) = self.names().and_then(|names| names.number(connection)) else { return Ok(HashMap::new()) };
-        let rows = sqlx::query(
-            "SELECT l.external_id, r.id FROM json_each(?) wanted \
-             CROSS JOIN links l ON l.connection = ? AND l.object = ? AND l.external_id = wanted.value \
-             JOIN records r ON r.pk = l.record",
-        )
-        .bind(encode(ids)?)
-        .bind(side)
-        .bind(object.as_str())
-        .fetch_all(self.readers())
-        .await?;
+        let rows = sqlx::query(FIND_REPLICAS)
+            .bind(encode(ids)?)
+            .bind(side)
+            .bind(object.as_str())
+            .fetch_all(self.readers())
+            .await?;
         rows.iter().map(|row| Ok((ExternalId::new(row.try_get::<&str, _>(0)?), decode_id(row.try_get(1)?)?))).collect()
     }
 
@@ -63,16 +77,13 @@ impl Intake for SqliteTenant {
         limit: u32,
     ) -> Result<Vec<ExternalId>, StoreError> {
         let Some(side) = self.names().and_then(|names| names.number(connection)) else { return Ok(Vec::new()) };
-        let rows = sqlx::query(
-            "SELECT external_id FROM links WHERE connection = ? AND object = ? AND external_id > ? \
-             ORDER BY external_id LIMIT ?",
-        )
-        .bind(side)
-        .bind(object.as_str())
-        .bind(after.map_or("", ExternalId::as_str))
-        .bind(i64::from(limit))
-        .fetch_all(self.readers())
-        .await?;
+        let rows = sqlx::query(LINKED_IDS)
+            .bind(side)
+            .bind(object.as_str())
+            .bind(after.map_or("", ExternalId::as_str))
+            .bind(i64::from(limit))
+            .fetch_all(self.readers())
+            .await?;
         rows.iter().map(|row| Ok(ExternalId::new(row.try_get::<&str, _>(0)?))).collect()
     }
 
@@ -85,18 +96,13 @@ impl Intake for SqliteTenant {
         let by_hash: HashMap<String, &MatchKey> =
             keys.iter().map(|key| (hexadecimal(&key_hash(&self.tenant, model, key)), key)).collect();
         let wanted: Vec<&String> = by_hash.keys().collect();
-        let rows = sqlx::query(
-            "SELECT wanted.value, (SELECT json_group_array(hex(id)) FROM (SELECT r.id AS id \
-             FROM match_keys k JOIN records r ON r.pk = k.record \
-             WHERE k.hash = unhex(wanted.value) AND r.tenant = ?2 AND r.model = ?3 AND r.deleted_at IS NULL LIMIT ?4)) \
-             FROM json_each(?1) wanted WHERE EXISTS (SELECT 1 FROM match_keys WHERE hash = unhex(wanted.value))",
-        )
-        .bind(encode(&wanted)?)
-        .bind(names.pk)
-        .bind(model.as_str())
-        .bind(MATCHES_MAX as i64)
-        .fetch_all(self.readers())
-        .await?;
+        let rows = sqlx::query(FIND_MATCHES)
+            .bind(encode(&wanted)?)
+            .bind(names.pk)
+            .bind(model.as_str())
+            .bind(MATCHES_MAX as i64)
+            .fetch_all(self.readers())
+            .await?;
         let mut found = HashMap::with_capacity(rows.len());
         for row in rows {
             let records: Vec<RecordId> = decode("a list of matches", row.try_get(1)?)?;

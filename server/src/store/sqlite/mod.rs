@@ -19,6 +19,8 @@ mod intake;
 mod keys;
 mod names;
 mod open;
+#[cfg(test)]
+mod plans;
 mod quarantine;
 mod records;
 mod replicas;

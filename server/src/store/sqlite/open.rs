@@ -42,7 +42,7 @@ impl SqliteOptions {
 }
 
 /// Pages that the writer keeps in memory. Random indices (record ids, match keys) live on it during a backfill.
-const WRITER_CACHE_KIB: i64 = 64 * 1024;
+const WRITER_CACHE_KIB: i64 = 96 * 1024;
 /// Pages that each reader keeps in memory.
 const READER_CACHE_KIB: i64 = 4 * 1024;
 /// The write-ahead log is folded into the database after so many pages: a page that many transactions touch is then
@@ -61,6 +61,7 @@ pub(super) async fn open(options: &SqliteOptions) -> Result<SqliteStore, StoreEr
     inspect(options).await?;
     let mut connection = connect_writer(options).await?;
     migrate(&mut connection).await?;
+    prove_writable(&mut connection).await?;
     let names = Names::load(&mut connection).await?;
     let readers = connect_readers(options).await?;
     Ok(SqliteStore::new(readers, Writer::new(connection), names, claim))
@@ -153,6 +154,14 @@ async fn migrate(connection: &mut SqliteConnection) -> Result<(), StoreError> {
         }
         error => StoreError::Database(format!("the schema cannot be brought up to date: {error}")),
     })
+}
+
+/// Takes the write lock and lets go of it: a read-only file is otherwise noticed only by the first write.
+async fn prove_writable(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+    for statement in [super::writer::BEGIN, "ROLLBACK"] {
+        sqlx::query(statement).execute(&mut *connection).await?;
+    }
+    Ok(())
 }
 
 async fn connect_readers(options: &SqliteOptions) -> Result<SqlitePool, StoreError> {

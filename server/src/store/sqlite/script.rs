@@ -139,3 +139,11 @@ impl<'c> Script<'c> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+impl RowsStatement {
+    /// The statement over one row, for tests that look at its plan.
+    pub(super) fn over_one_row(&self) -> String {
+        [self.head, self.row, self.tail].concat()
+    }
+}

@@ -70,3 +70,18 @@ pub(crate) async fn objects_are_found_by_present_ids_and_aliases(store: Arc<dyn 
     let found = tenant.find_replicas(&crm(), &"Contact".into(), &[external(0), "003-new".into()]).await.unwrap();
     assert!(found.len() == 2 && found.values().all(|id| *id == id_of(&acme(), 0)), "{found:?}");
 }
+
+pub(crate) async fn linked_objects_are_listed_page_by_page(store: Arc<dyn Store>) {
+    let tenant = populate(&*store, 5).await;
+    let object = "Contact".into();
+    let (mut after, mut listed) = (None, Vec::new());
+    loop {
+        let page = tenant.linked_ids(&crm(), &object, after.as_ref(), 2).await.unwrap();
+        let Some(last) = page.last() else { break };
+        after = Some(last.clone());
+        listed.extend(page);
+    }
+    assert_eq!(listed, (0..5).map(external).collect::<Vec<_>>());
+    assert!(tenant.linked_ids(&desk(), &object, None, 10).await.unwrap().is_empty());
+    assert!(tenant.linked_ids(&crm(), &"Lead".into(), None, 10).await.unwrap().is_empty());
+}

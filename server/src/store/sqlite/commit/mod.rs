@@ -32,6 +32,11 @@ use super::{
 };
 use crate::store::{CommitBatch, CommitError, Committed, StoreError};
 
+/// The statements of a commit, for the test that looks at their plans.
+#[cfg(test)]
+pub(super) const HOT: [&super::script::RowsStatement; 5] =
+    [&records::REWRITE, &records::TOUCH, &parts::GIVE_UP, &parts::DROP_KEYS, &parts::CLAIM];
+
 /// Commits a batch: all of it, durably, or nothing.
 pub(super) async fn commit(store: &SqliteTenant, mut batch: CommitBatch) -> Result<Committed, CommitError> {
     if batch.is_empty() {

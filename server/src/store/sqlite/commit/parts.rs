@@ -30,7 +30,7 @@ pub(super) async fn write_replicas(script: &mut Script<'_>, records: &mut [Recor
         .await
 }
 
-const GIVE_UP: RowsStatement = RowsStatement {
+pub(super) const GIVE_UP: RowsStatement = RowsStatement {
     head: "DELETE FROM links WHERE (connection, object, external_id, record) IN (VALUES ",
     row: "(?,?,?,?)",
     tail: ")",
@@ -47,7 +47,7 @@ pub(super) async fn give_up_links(script: &mut Script<'_>, records: &mut [Record
 }
 
 /// A link that the record holds already stays; that of another record would become null, which its column refuses.
-const CLAIM: RowsStatement = RowsStatement {
+pub(super) const CLAIM: RowsStatement = RowsStatement {
     head: "INSERT INTO links (connection, object, external_id, record) VALUES ",
     row: "(?,?,?,?)",
     tail: " ON CONFLICT (connection, object, external_id) DO UPDATE SET record = CASE WHEN record = excluded.record THEN record END",
@@ -70,7 +70,7 @@ const ADD_KEYS: RowsStatement = RowsStatement {
     tail: " ON CONFLICT DO NOTHING",
 };
 
-const DROP_KEYS: RowsStatement =
+pub(super) const DROP_KEYS: RowsStatement =
     RowsStatement { head: "DELETE FROM match_keys WHERE (hash, record) IN (VALUES ", row: "(?,?)", tail: ")" };
 
 /// Replaces match keys where they differ from those stored.

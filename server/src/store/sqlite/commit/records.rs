@@ -20,7 +20,7 @@ use crate::store::{
 };
 
 /// Known records whose document changed. Places in the feed count from its head before this commit.
-const REWRITE: RowsStatement = RowsStatement {
+pub(super) const REWRITE: RowsStatement = RowsStatement {
     head: "UPDATE records SET revision = v.column3 + 1, version = v.column4, \
            changed = coalesce((SELECT feed_head FROM tenants WHERE pk = v.column2) + v.column5, changed), \
            last_modified_at = v.column6, deleted_at = v.column7, \
@@ -31,7 +31,7 @@ const REWRITE: RowsStatement = RowsStatement {
 };
 
 /// Known records of which only replicas or conflicts change.
-const TOUCH: RowsStatement = RowsStatement {
+pub(super) const TOUCH: RowsStatement = RowsStatement {
     head: "UPDATE records SET revision = v.column3 + 1 FROM (VALUES ",
     row: "(?,?,?)",
     tail: ") AS v WHERE id = v.column1 AND tenant = v.column2 AND revision = v.column3 RETURNING pk, id, match_keys",
