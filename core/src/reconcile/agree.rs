@@ -127,7 +127,7 @@ impl Pass<'_> {
             }
             (Link::Linked { .. }, None) => any_field().then_some(IntentVerb::Update),
             (Link::Unlinked, None) if side.creates => any_field().then_some(IntentVerb::Create),
-            (Link::Gone { .. }, None) if side.creates && replica.unread_end() => Some(IntentVerb::Create),
+            (Link::Gone { .. }, None) if side.creates => Some(IntentVerb::Create),
             _ => None,
         }
     }

@@ -46,10 +46,7 @@ impl Pass<'_> {
             if old == *new {
                 continue;
             }
-            for replica in self.state.replicas.values_mut() {
-                // A user's edit stands between our own writes, so they no longer alternate by themselves.
-                replica.writes.remove(name);
-            }
+            self.forget_writes(name);
             let (name, new) = (name.clone(), new.clone());
             edits.push(FieldEdit { name, old, new, clock, heads: heads.clone(), unseen: Vec::new() });
         }

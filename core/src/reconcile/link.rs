@@ -147,7 +147,7 @@ impl Pass<'_> {
     }
 
     /// A differing value at first link is concurrent with what stands in the record: neither writer had seen the other.
-    pub(super) fn contest(
+    fn contest(
         &mut self,
         connection: &ConnectionId,
         observation: &Observation,
@@ -155,26 +155,37 @@ impl Pass<'_> {
         value: &Value,
     ) -> Result<Option<FieldEdit>, ReconcileError> {
         let clock = self.clock_of(observation, name);
+        match self.plan.model.field(name).map(|field| field.policy.merge()) {
+            None => Ok(None),
+            Some(Merge::Text | Merge::Counter) => self.meet_as_wholes(connection, name, value, clock),
+            Some(Merge::Register | Merge::Set) => {
+                self.edit_at(connection, name, Value::Null, value.clone(), clock, Vec::new())
+            }
+        }
+    }
+
+    /// Two whole values that grew apart cannot be merged by their parts: one stands, the other is kept.
+    pub(super) fn meet_as_wholes(
+        &mut self,
+        connection: &ConnectionId,
+        name: &FieldName,
+        value: &Value,
+        clock: Clock,
+    ) -> Result<Option<FieldEdit>, ReconcileError> {
         let Some(field) = self.plan.model.field(name) else { return Ok(None) };
-        let (Merge::Text | Merge::Counter, Some(standing)) = (field.policy.merge(), self.standing(name)?) else {
-            return self.edit_at(name, Value::Null, value.clone(), clock, Vec::new()).map(Some);
+        let heads = self.state.document.heads().clone();
+        let edit =
+            FieldEdit { name: name.clone(), old: Value::Null, new: value.clone(), clock, heads, unseen: Vec::new() };
+        let Some(standing) = self.standing(name)?.filter(|standing| !standing.value.is_blank()) else {
+            return Ok(Some(edit));
         };
-        // Two whole texts that grew apart cannot be merged by characters: one stands, the other is kept.
         let op = self.name_of_unseen(name, value, clock.at);
         let newcomer = Candidate { op, value: value.clone(), origin: Origin::Connection(connection.clone()), clock };
         let contenders =
             [Contender { candidate: &standing, arrival: 0 }, Contender { candidate: &newcomer, arrival: 1 }];
         if policies::choose(field, &contenders, &|origin| self.plan.rank(origin)) == Choice::Winner(1) {
             self.keep_loser(name, &standing, &newcomer, field.policy.name(), false);
-            let heads = self.state.document.heads().clone();
-            return Ok(Some(FieldEdit {
-                name: name.clone(),
-                old: Value::Null,
-                new: value.clone(),
-                clock,
-                heads,
-                unseen: Vec::new(),
-            }));
+            return Ok(Some(edit));
         }
         self.keep_loser(name, &newcomer, &standing, field.policy.name(), false);
         Ok(None)

@@ -49,7 +49,10 @@ impl Pass<'_> {
         edits: Vec<FieldEdit>,
     ) -> Result<BTreeMap<FieldName, Hash>, ReconcileError> {
         let mut by_heads: BTreeMap<Heads, Vec<FieldEdit>> = BTreeMap::new();
-        for edit in edits {
+        for mut edit in edits {
+            if self.begins_beside(&edit)? {
+                edit.heads = self.state.document.heads().clone();
+            }
             by_heads.entry(edit.heads.clone()).or_default().push(edit);
         }
         let mut made = BTreeMap::new();
@@ -62,6 +65,18 @@ impl Pass<'_> {
             }
         }
         Ok(made)
+    }
+
+    /// Whether the edit would begin a set beside one that others began meanwhile. A document holds a set's members in one
+    /// object, and of two objects one hides the other with its members; a writer who saw no set only adds members, so
+    /// the edit means the same in the object that is there.
+    fn begins_beside(&mut self, edit: &FieldEdit) -> Result<bool, ReconcileError> {
+        let model = &self.plan.model;
+        let Some(field) = model.field(&edit.name).filter(|field| field.policy.merge() == Merge::Set) else {
+            return Ok(false);
+        };
+        let standing = self.state.document.visible(&edit.name, field)?;
+        Ok(!standing.is_empty() && self.hashes_at(&edit.name, field, &edit.heads)?.is_empty())
     }
 
     fn write_group(

@@ -33,8 +33,7 @@ impl Pass<'_> {
     ) -> Result<(), ReconcileError> {
         let replica = self.replica(connection)?;
         if let Some(intent) = &replica.intent {
-            let settles = intent.uncertain && observation.source == Source::ById && observation.begun > intent.id;
-            if !settles {
+            if !(intent.uncertain && self.settles(replica, &observation)) {
                 return self.hold(connection, observation);
             }
             self.settle_uncertain(connection, &observation)?;
@@ -50,6 +49,17 @@ impl Pass<'_> {
             Link::Gone { .. } => self.observe_gone(connection, observation),
             Link::Linked { id } => self.observe_linked(connection, &id, observation),
         }
+    }
+
+    /// Whether a reading ends a write whose answer was lost: it is of the object that was written, and was begun when nothing
+    /// could be under way any more. A create is not settled by the end of an object that was lost before.
+    fn settles(&self, replica: &Replica, observation: &Observation) -> bool {
+        let of_this = match &replica.link {
+            Link::Unlinked => !observation.deleted,
+            link => link.external_id().is_some_and(|id| *id == observation.id || observation.aliases.contains(id)),
+        };
+        let at_rest = replica.delivery.due().is_none_or(|wait_until| wait_until <= self.now.at);
+        of_this && at_rest && observation.source == Source::ById && observation.begun > replica.settled
     }
 
     /// A replica that has lost its object is linked again only by a read by id: a list may still show the one that is gone.
@@ -220,13 +230,25 @@ impl Pass<'_> {
                 None => replica.stored.remove(name),
             };
             if by_a_user {
-                replica.writes.remove(name);
                 replica.parked.remove(name);
+                // A system that changes what we wrote there may be a machine that insists; elsewhere people edit.
+                if replica.writes.remove(name).is_none() {
+                    self.forget_writes(name);
+                }
             }
             self.moved.insert(connection.clone());
             edits.extend(edit);
         }
         Ok(edits)
+    }
+
+    /// A person has edited the field: our writes of it do not alternate by themselves.
+    pub(super) fn forget_writes(&mut self, name: &FieldName) {
+        for (connection, replica) in &mut self.state.replicas {
+            if replica.writes.remove(name).is_some() {
+                self.out.touched.insert(connection.clone());
+            }
+        }
     }
 
     fn editable(&self, name: &FieldName) -> bool {
@@ -254,31 +276,32 @@ impl Pass<'_> {
         new: &Value,
     ) -> Result<Option<FieldEdit>, ReconcileError> {
         let reflected = self.replica(connection)?.reflected.of(name).clone();
-        let merge = self.plan.model.field(name).map(|field| field.policy.merge());
-        if reflected.is_empty() && merge == Some(Merge::Text) {
-            // A text that has nothing in common with the record's cannot be merged with it by characters.
-            return self.contest(connection, observation, name, new);
-        }
         let clock = self.clock_of(observation, name);
-        self.edit_at(name, old, new.clone(), clock, reflected).map(Some)
+        self.edit_at(connection, name, old, new.clone(), clock, reflected)
     }
 
     /// An edit at heads that may be empty: a system that has seen nothing of the field meets whatever stands there now.
+    /// `None` where the value was kept as a conflict instead.
     pub(super) fn edit_at(
         &mut self,
+        connection: &ConnectionId,
         name: &FieldName,
         old: Value,
         new: Value,
         clock: Clock,
         heads: Heads,
-    ) -> Result<FieldEdit, ReconcileError> {
+    ) -> Result<Option<FieldEdit>, ReconcileError> {
+        let merge = self.plan.model.field(name).map(|field| field.policy.merge());
+        if heads.is_empty() && merge == Some(Merge::Text) {
+            return self.meet_as_wholes(connection, name, &new, clock);
+        }
         let (heads, unseen) = if heads.is_empty() {
             let standing = self.standing(name)?.map(|candidate| candidate.op);
             (self.state.document.heads().clone(), standing.into_iter().collect())
         } else {
             (heads, Heads::new())
         };
-        Ok(FieldEdit { name: name.clone(), old, new, clock, heads, unseen })
+        Ok(Some(FieldEdit { name: name.clone(), old, new, clock, heads, unseen }))
     }
 
     /// The best clock for a value that a reading shows.
@@ -321,13 +344,8 @@ impl Pass<'_> {
             }
             for past in past {
                 let clock = Clock::exact(past.at);
-                slipped.push(self.edit_at(
-                    name,
-                    written.before.clone(),
-                    past.value.clone(),
-                    clock,
-                    written.heads.clone(),
-                )?);
+                let (old, new, heads) = (written.before.clone(), past.value.clone(), written.heads.clone());
+                slipped.extend(self.edit_at(connection, name, old, new, clock, heads)?);
             }
         }
         Ok(slipped)

@@ -64,7 +64,7 @@ impl Pass<'_> {
     fn await_last_words(&mut self, connection: &ConnectionId) -> Result<(), ReconcileError> {
         let now = self.now.at;
         let replica = self.replica_mut(connection)?;
-        if replica.delivery.attempts() >= LAST_WORDS_LOOKS {
+        if !replica.unread_end() || replica.delivery.attempts() >= LAST_WORDS_LOOKS {
             return self.lose_link(connection);
         }
         replica.delivery.failed(now, "waiting to read what the deleted object held last", 0);
@@ -75,7 +75,7 @@ impl Pass<'_> {
         side.mapping.fields().filter_map(|name| Some((name.clone(), self.owed_value(replica, side, name)?))).collect()
     }
 
-    /// Parks a field that our own writes alone would turn back to what they wrote before last: A, B, A.
+    /// Parks a field that our own writes alone turn to and fro: A, B, A, B, and now A once more.
     fn park_flapping(&mut self, connection: &ConnectionId, side: &Side) -> Result<(), ReconcileError> {
         let replica = self.replica(connection)?;
         let flapping: Vec<(FieldName, Value)> = side
@@ -84,7 +84,8 @@ impl Pass<'_> {
             .filter_map(|name| {
                 let value = self.owed_value(replica, side, name)?;
                 let past = replica.writes.get(name)?;
-                let alternates = past.len() >= 2 && past[past.len() - 2] == value && past[past.len() - 1] != value;
+                let alternates = past.len() == Replica::WRITES_MAX
+                    && past.iter().rev().enumerate().all(|(age, sent)| (*sent == value) == (age % 2 == 1));
                 alternates.then(|| (name.clone(), self.state.fields.get(name).cloned().unwrap_or_default()))
             })
             .collect();

@@ -5,6 +5,7 @@ use crate::{
     ids::{ConnectionId, ExternalId, FieldName},
     journal::Heads,
     outbox::Delivery,
+    policies::Merge,
     remote::{Refusal, Remedy},
     replica::{Intent, IntentVerb, Link, Observation, Parked, Replica, Source, StoredForm, Written},
     time::{Clock, Millis, Tick},
@@ -82,6 +83,8 @@ impl Pass<'_> {
         let replica = self.replica_mut(connection)?;
         replica.link = Link::Linked { id };
         replica.settled = tick;
+        // What the write made of the version is not known: no reading from before it can be told to be newer.
+        replica.version = None;
         // Done for now; what is still owed is marked again before the commit.
         replica.delivery = Delivery::Clean;
         if let Some(answer) = answer {
@@ -134,7 +137,7 @@ impl Pass<'_> {
             } else {
                 let (old, heads) = self.before_write(connection, name)?;
                 let clock = self.clock_of(&answer, name);
-                edits.push(self.edit_at(name, old, shown.clone(), clock, heads)?);
+                edits.extend(self.edit_at(connection, name, old, shown.clone(), clock, heads)?);
                 self.replica_mut(connection)?.baseline.insert(name.clone(), shown);
             }
             if clean {
@@ -228,10 +231,13 @@ impl Pass<'_> {
         message: &str,
         wait_until: Millis,
     ) -> Result<(), ReconcileError> {
+        let tick = self.now.tick;
         let replica = self.replica_mut(connection)?;
         if let Some(intent) = &mut replica.intent {
             intent.uncertain = true;
         }
+        // A reading that was begun before now may show the object before the write took effect.
+        replica.settled = tick;
         replica.delivery = Delivery::Dirty { due: wait_until, attempts: 1, error: Some(message.to_owned()) };
         Ok(())
     }
@@ -243,6 +249,7 @@ impl Pass<'_> {
         observation: &Observation,
     ) -> Result<(), ReconcileError> {
         let tick = self.now.tick;
+        let model = &self.plan.model;
         let replica = self.replica_mut(connection)?;
         let Some(intent) = replica.intent.take() else { return Ok(()) };
         for (name, sent) in &intent.fields {
@@ -250,7 +257,8 @@ impl Pass<'_> {
                 continue;
             }
             let before = replica.baseline.get(name).cloned().unwrap_or_default();
-            let effect = effect_of(&intent, observation, name, &before);
+            let merge = model.field(name).map_or(Merge::Register, |field| field.policy.merge());
+            let effect = effect_of(&intent, observation, name, &before, merge);
             if effect == Effect::None {
                 continue;
             }
@@ -345,7 +353,7 @@ enum Effect {
     Unknown,
 }
 
-fn effect_of(intent: &Intent, observation: &Observation, name: &FieldName, before: &Value) -> Effect {
+fn effect_of(intent: &Intent, observation: &Observation, name: &FieldName, before: &Value, merge: Merge) -> Effect {
     let Some(sent) = intent.fields.get(name) else { return Effect::None };
     let shown = observation.fields.get(name).unwrap_or(&Value::Null);
     if let (Some(history), Some(looked)) = (observation.past.get(name), intent.expected) {
@@ -361,6 +369,17 @@ fn effect_of(intent: &Intent, observation: &Observation, name: &FieldName, befor
     match shown {
         shown if shown.same_as(before) => Effect::None,
         shown if shown.loose_fold() == sent.loose_fold() => Effect::Proved,
+        shown if merge == Merge::Text && missing(sent, shown) <= missing(before, shown) => Effect::Proved,
         _ => Effect::Unknown,
     }
+}
+
+/// How many characters of `base` are missing where somebody may have gone on writing on it: the text that lacks less is the
+/// one that was written on.
+fn missing(base: &Value, shown: &Value) -> usize {
+    let (Value::Text(base), Value::Text(shown)) = (base, shown) else { return 0 };
+    let same = |(a, b): &(char, char)| a == b;
+    let head = base.chars().zip(shown.chars()).take_while(same).count();
+    let tail = base.chars().rev().zip(shown.chars().rev()).take_while(same).count();
+    base.chars().count().saturating_sub(head + tail)
 }

@@ -2,10 +2,12 @@
 
 use rand::RngExt;
 use syncline_core::{
+    ids::FieldName,
     outbox::Delivery,
     reconcile::{Input, Receipt},
     remote::{ProviderError, Remedy},
-    replica::{Intent, IntentVerb, Source},
+    replica::{Intent, IntentVerb, Replica, Source},
+    value::Value,
 };
 
 use crate::{
@@ -25,10 +27,10 @@ impl World {
             return false;
         }
         let uncertain = replica.intent.clone();
-        let linked = replica.link.linked().is_some();
+        let linked = replica.link.linked().cloned();
         let looked_at = self.now;
-        if linked {
-            self.read_by_id(index);
+        if linked.is_some() {
+            self.look_at(index, linked);
         } else if let Some(intent) = uncertain {
             self.find_created(index, intent);
         }
@@ -39,10 +41,11 @@ impl World {
             // Between the look and the write anything may happen.
             for _ in 0..self.rng.random_range(0..3) {
                 self.advance();
-                match self.rng.random_range(0..4) {
+                match self.rng.random_range(0..5) {
                     0 => self.user_edit(index),
                     1 => self.poll(index),
                     2 => self.deliver_reading(),
+                    3 => self.begin_slow_read(index),
                     _ => self.client_edit(),
                 }
             }
@@ -87,12 +90,25 @@ impl World {
                 Receipt::Unknown { message: "timeout".into(), wait_until: self.now.plus(DEADLINE_MS) }
             }
         };
+        self.excuse_blindness(index);
         let result = self.distort(index, result);
         let connection = self.connections[index].clone();
         let before = self.state.replicas[&connection].baseline.clone();
         self.input(Input::Receipt { connection: connection.clone(), intent: intent.id, result });
         if self.scope.mutant == Some(Mutant::TornCommit) {
             self.state.replicas.get_mut(&connection).expect("the replica stays").baseline = before;
+        }
+    }
+
+    /// What the write overwrote without a trace is lost to everybody, unless a reading that waits has glimpsed it.
+    fn excuse_blindness(&mut self, index: usize) {
+        let held = &self.state.replicas[&self.connections[index]].held;
+        let evicted = held.len() == Replica::HELD_MAX;
+        for (name, value) in std::mem::take(&mut self.overwritten) {
+            if evicted || !held.iter().any(|reading| reading.fields.get(&name) == Some(&value)) {
+                self.shares.blind += 1;
+                self.deleted_values.push((name, value));
+            }
         }
     }
 
@@ -142,6 +158,15 @@ impl World {
                 Receipt::Applied { id, answer: None, whole: false }
             }
             _ => {
+                if system.kind.is_blind() {
+                    let baseline = &self.state.replicas[&self.connections[index]].baseline;
+                    let unread = |(name, sent): &(&FieldName, &Value)| {
+                        let held = system.value(name);
+                        held != **sent && baseline.get(*name).is_some_and(|known| *known != held)
+                    };
+                    let lost = intent.fields.iter().filter(unread).map(|(name, _)| (name.clone(), system.value(name)));
+                    self.overwritten.extend(lost.collect::<Vec<_>>());
+                }
                 system.count_redundant(&intent.fields, intent.expected);
                 system.set(&intent.fields, &self.names, true, now);
                 let whole = system.kind.history;

@@ -31,6 +31,7 @@ impl World {
             while !self.on_their_way.is_empty() {
                 self.deliver_reading();
             }
+            (0..self.systems.len()).for_each(|index| self.finish_slow_read(index));
             for index in 0..self.systems.len() {
                 let asked = self.looks.iter().filter(|(system, _)| *system == index).count();
                 for _ in 0..asked.max(usize::from(round < 2)) {

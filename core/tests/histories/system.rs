@@ -26,6 +26,13 @@ pub(crate) struct Kind {
     pub(crate) keeps_deleted: bool,
 }
 
+impl Kind {
+    /// Whether an edit between our look and our write is overwritten without a trace, unless a reading glimpses it.
+    pub(crate) fn is_blind(&self) -> bool {
+        !self.history && !self.conditional
+    }
+}
+
 /// One value that a field held.
 #[derive(Clone, Debug)]
 struct Entry {

@@ -55,6 +55,8 @@ pub(crate) struct World {
     tick: u64,
     /// Readings on their way.
     pub(crate) on_their_way: Vec<(usize, Observation)>,
+    /// Reads by id whose answer is slow; one for each system at most.
+    pub(crate) slow: BTreeMap<usize, Observation>,
     /// Objects that the heart asked to read.
     pub(crate) looks: Vec<(usize, ExternalId)>,
     pub(crate) log: Vec<Logged>,
@@ -65,6 +67,8 @@ pub(crate) struct World {
     next_value: u64,
     /// Values that somebody who saw them deleted, or that no client of the provider could have seen any more.
     pub(crate) deleted_values: Vec<(FieldName, Value)>,
+    /// Edits that the write under way overwrote without a trace at the provider.
+    pub(crate) overwritten: Vec<(FieldName, Value)>,
     /// The last answer to a write, for [`Mutant::ReuseAnswer`].
     pub(crate) last_answer: Option<Box<Observation>>,
 }
@@ -76,10 +80,11 @@ pub(crate) fn brief(fields: &Fields) -> String {
 
 fn kind(rng: &mut ChaCha8Rng) -> Kind {
     let fine = rng.random_bool(0.5);
+    let blind = rng.random_bool(0.2);
     Kind {
         precision_ms: if fine { 1 } else { 1_000 },
-        history: fine,
-        conditional: !fine,
+        history: fine && !blind,
+        conditional: !fine && !blind,
         lowers: rng.random_bool(0.25),
         keeps_deleted: rng.random_bool(0.75),
     }
@@ -146,6 +151,7 @@ impl World {
             now,
             tick: 2,
             on_their_way: Vec::new(),
+            slow: BTreeMap::new(),
             looks: Vec::new(),
             log,
             conflicts: Vec::new(),
@@ -153,6 +159,7 @@ impl World {
             trace: vec![format!("0 user of sys0 sets {}", brief(&first))],
             scope,
             deleted_values: Vec::new(),
+            overwritten: Vec::new(),
             last_answer: None,
         };
         world.absorb("create", outcome);
@@ -216,8 +223,10 @@ impl World {
             0..22 => self.user_edit(index),
             22..32 => self.client_edit(),
             32..52 => self.poll(index),
-            52..60 => self.read_by_id(index),
-            60..73 => self.deliver_reading(),
+            52..58 => self.read_by_id(index),
+            58..61 => self.begin_slow_read(index),
+            61..64 => self.finish_slow_read(index),
+            64..73 => self.deliver_reading(),
             73..92 => drop(self.write_round(index, true)),
             _ if self.scope.deletes => self.delete(index),
             _ => self.deliver_reading(),
@@ -283,20 +292,46 @@ impl World {
         self.on_their_way.push((index, observation));
     }
 
-    /// A read by id is single-flight: it is begun, the object is read some time later, and only then the next begins.
-    /// Objects that the heart asked for come first.
+    /// Reads an object by its id; those that the heart asked for come first.
     pub(crate) fn read_by_id(&mut self, index: usize) {
-        let asked = self.looks.iter().position(|(system, _)| *system == index);
-        let id = match asked.map(|place| self.looks.swap_remove(place).1) {
-            Some(id) => Some(id),
+        let id = self.next_look(index);
+        self.look_at(index, id);
+    }
+
+    fn next_look(&mut self, index: usize) -> Option<ExternalId> {
+        match self.looks.iter().position(|(system, _)| *system == index) {
+            Some(place) => Some(self.looks.swap_remove(place).1),
             None => self.state.replicas[&self.connections[index]].link.linked().cloned(),
-        };
+        }
+    }
+
+    pub(crate) fn look_at(&mut self, index: usize, id: Option<ExternalId>) {
+        if let Some(observation) = self.shown_by_id(index, id) {
+            self.observe(index, observation);
+        }
+    }
+
+    /// Begins a read by id whose answer comes later.
+    pub(crate) fn begin_slow_read(&mut self, index: usize) {
+        let id = self.next_look(index);
+        if let Some(observation) = self.shown_by_id(index, id) {
+            self.slow.insert(index, observation);
+        }
+    }
+
+    /// Reads by id are single-flight: the answer to the read before is waited for.
+    fn shown_by_id(&mut self, index: usize, id: Option<ExternalId>) -> Option<Observation> {
+        self.finish_slow_read(index);
         let begun = self.tick();
-        let observation = match id {
+        match id {
             Some(id) => self.systems[index].read_by_id(&id, begun),
             None => self.systems[index].read(begun, Source::ById),
-        };
-        if let Some(observation) = observation {
+        }
+    }
+
+    pub(crate) fn finish_slow_read(&mut self, index: usize) {
+        if let Some(observation) = self.slow.remove(&index) {
+            self.shares.stale_reads += u64::from(self.systems[index].is_past(&observation));
             self.observe(index, observation);
         }
     }
