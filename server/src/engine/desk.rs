@@ -64,8 +64,9 @@ impl Commands for Engine {
             return Err(CommandError::Conflict(format!("record {id} is deleted: undelete it before editing it")));
         }
         let delete = edit.restore.then_some(false);
-        let edit = ClientEdit { principal: who.name.clone(), fields, delete, settles: false };
-        self.apply(&sync, id, Input::Edited(edit)).await
+        let (if_version, principal) = (edit.if_version, who.name.clone());
+        let edit = ClientEdit { principal, fields, delete, settles: false };
+        self.apply(&sync, id, if_version, Input::Edited(edit)).await
     }
 
     async fn delete(
@@ -79,7 +80,7 @@ impl Commands for Engine {
         self.record(&who.tenant, model, id, if_version).await?;
         let edit =
             ClientEdit { principal: who.name.clone(), fields: Fields::new(), delete: Some(true), settles: false };
-        self.apply(&sync, id, Input::Edited(edit)).await
+        self.apply(&sync, id, if_version, Input::Edited(edit)).await
     }
 
     async fn resolve(&self, who: &Principal, conflict: i64, choice: Choice) -> Result<(), CommandError> {
@@ -144,7 +145,7 @@ impl Commands for Engine {
         if !state.replicas.contains_key(connection) {
             return Err(CommandError::NotFound(format!("record {record} has no replica in connection `{connection}`")));
         }
-        self.apply(&sync, record, Input::Replay { connection: connection.clone() }).await
+        self.apply(&sync, record, None, Input::Replay { connection: connection.clone() }).await
     }
 
     async fn replay_quarantined(&self, tenant: &TenantId, id: i64) -> Result<(), CommandError> {
@@ -272,8 +273,17 @@ impl Engine {
         Ok(value.map(|value| Fields::from([(name.clone(), value)])).unwrap_or_default())
     }
 
-    async fn apply(&self, sync: &RunningSync, record: RecordId, input: Input) -> Result<(), CommandError> {
-        self.take(sync, Batch::of(vec![Arrival::Known { record, input: Box::new(input) }])).await
+    async fn apply(
+        &self,
+        sync: &RunningSync,
+        record: RecordId,
+        if_version: Option<u64>,
+        input: Input,
+    ) -> Result<(), CommandError> {
+        let arrivals = vec![Arrival::Known { record, input: Box::new(input) }];
+        // Looked at before as well, but only the intake can say that nobody came in between.
+        let only_at = if_version.map(|version| (record, version));
+        self.take(sync, Batch { arrivals, only_at, ..Batch::default() }).await
     }
 
     async fn take(&self, sync: &RunningSync, batch: Batch) -> Result<(), CommandError> {
@@ -352,6 +362,7 @@ fn refused(error: IntakeError) -> CommandError {
         IntakeError::Commit(CommitError::Stale(_)) => {
             CommandError::Conflict("the record is being changed by others all the time: try again".into())
         }
+        IntakeError::VersionMismatch { expected, current } => CommandError::VersionMismatch { expected, current },
         error => CommandError::Unavailable(error.to_string()),
     }
 }

@@ -102,6 +102,8 @@ pub struct Batch {
     pub hints_done: Vec<HintId>,
     /// Conflicts that the arrivals settle.
     pub conflicts_closed: Vec<Closing>,
+    /// Only if this record still has this version when the batch is taken in.
+    pub only_at: Option<(RecordId, u64)>,
 }
 
 impl Batch {
@@ -136,6 +138,14 @@ pub enum IntakeError {
     /// An input for a known record failed.
     #[error(transparent)]
     Reconcile(#[from] ReconcileError),
+    /// The record has another version than the batch asks for.
+    #[error("the record is at version {current}, not {expected}")]
+    VersionMismatch {
+        /// The version asked for.
+        expected: u64,
+        /// The record's version.
+        current: u64,
+    },
 }
 
 impl Intake {
@@ -157,6 +167,7 @@ impl Intake {
         loop {
             let tenant = self.store.tenant(&plan.tenant);
             let mut working = Working::load(plan, tenant.as_ref(), &batch.arrivals).await?;
+            working.require_version(batch.only_at)?;
             match working.run(sync, &batch.arrivals, &poisoned, &self.clock).await? {
                 working::Run::Poisoned { arrival, reason } => {
                     poisoned.insert(arrival, reason);

@@ -81,6 +81,16 @@ impl<'a> Working<'a> {
         })
     }
 
+    /// Refuses the batch where the record has another version by now. The commit compares heads, so a version that holds
+    /// here still holds when the batch is durable.
+    pub(super) fn require_version(&self, only_at: Option<(RecordId, u64)>) -> Result<(), IntakeError> {
+        let Some((record, expected)) = only_at else { return Ok(()) };
+        match self.works.get(&record).map(|work| work.commit.state.version) {
+            Some(current) if current != expected => Err(IntakeError::VersionMismatch { expected, current }),
+            _ => Ok(()),
+        }
+    }
+
     /// Runs every arrival through `reconcile`, but for those known to be poisoned.
     pub(super) async fn run(
         &mut self,
