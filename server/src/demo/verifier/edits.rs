@@ -99,6 +99,7 @@ pub(in crate::demo) fn judge(evidence: &Evidence, edits: &Edits) -> Losses {
         for edit in edits {
             losses.judged += 1;
             if stands(evidence, record, edit)
+                || left_with_its_object(evidence, edit)
                 || is_followed(edits, edit)
                 || evidence.keeps(record, &edit.slot, &edit.value)
             {
@@ -122,6 +123,13 @@ fn stands(evidence: &Evidence, record: &str, edit: &Edit) -> bool {
         Some(_) => was_seen_by_deleter(evidence, record, edit),
         None => false,
     }
+}
+
+/// Whether a user of the same account, who had it before their eyes, deleted the object later.
+fn left_with_its_object(evidence: &Evidence, edit: &Edit) -> bool {
+    let Place::Account(account) = edit.place else { return false };
+    let log = evidence.accounts.get(account).map(|side| side.log.as_slice()).unwrap_or_default();
+    log.iter().any(|entry| entry.by_user() && entry.op == "delete" && entry.id == edit.object && entry.seq > edit.seq)
 }
 
 /// Whether somebody who had seen the value went on from it.
