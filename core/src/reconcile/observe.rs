@@ -337,7 +337,13 @@ impl Pass<'_> {
                 self.moved.insert(connection.clone());
             }
             let past = slipped_in(written, observation.past.get(name).map_or(&[], Vec::as_slice));
-            for (value, clock) in &written.suspects {
+            // What was written after this reading is no loss: the next one shows it.
+            let is_later = |clock: &Clock| {
+                observation
+                    .version
+                    .is_some_and(|version| clock.at >= version.stamp.plus(i64::from(version.precision_ms.max(1))))
+            };
+            for (value, clock) in written.suspects.iter().filter(|(_, clock)| !is_later(clock)) {
                 if *value != shown && !past.iter().any(|past| past.value == *value) {
                     self.keep_suspect(connection, name, value, *clock)?;
                 }
