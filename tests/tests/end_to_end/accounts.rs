@@ -148,10 +148,20 @@ impl<'a> Account<'a> {
         self.call(Method::POST, &self.door(&format!("/{id}/restore")), Some(&json!({}))).await;
     }
 
+    /// A user merges an object into another one.
+    pub(crate) async fn merge(&self, id: &str, into: &str) {
+        self.call(Method::POST, &self.door(&format!("/{id}/merge")), Some(&json!({ "into": into }))).await;
+    }
+
     /// Tells the platform where to push.
     pub(crate) async fn push_to(&self, target: &str) {
         let url = format!("{}/webhooks", self.running.admin_url);
         self.call(Method::POST, &url, Some(&json!({ "target_url": target }))).await;
+    }
+
+    /// Makes the service's access tokens expire now.
+    pub(crate) async fn expire_tokens(&self) {
+        self.call(Method::POST, &format!("{}/tokens/expire", self.running.admin_url), None).await;
     }
 
     /// Sets how often one thing goes wrong from now on.

@@ -73,6 +73,34 @@ async fn a_delete_wins_against_an_edit_where_the_model_says_so() {
     server.stays_quiet().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn merging_two_people_in_one_account_deletes_nobody_in_the_other() {
+    let stage = Stage::set(4, 4).await;
+    let server = stage.serve().await;
+    let records = server.agree().await.records;
+    let (hubspot, connection) = (stage.hubspot(), stage.hubspot().words.connection);
+    let mut pair = records.iter();
+    let ((absorbed, first), (survivor, second)) = (pair.next().expect("one"), pair.next().expect("another"));
+    let copy = |record| copy_of(record, connection).expect("a copy");
+    hubspot.merge(&copy(first), &copy(second)).await;
+
+    eventually("the absorbed person lets go", async || {
+        let state = &server.api.record(absorbed).await["_meta"]["external_ids"][connection]["state"];
+        if state == "linked" { Err(state.to_string()) } else { Ok(()) }
+    })
+    .await;
+    eventually("the survivor is known by its new id", async || {
+        server.idle().await?;
+        let copy = copy_of(&server.api.record(survivor).await, connection).ok_or("it has no copy")?;
+        hubspot.objects().await.contains_key(&copy).then_some(()).ok_or_else(|| format!("{copy} is no more"))
+    })
+    .await;
+    assert_eq!(hubspot.objects().await.len(), 3);
+    assert_eq!(stage.salesforce().objects().await.len(), 4);
+    assert_eq!(server.api.records().await.len(), 4, "nobody is deleted");
+    server.stays_quiet().await;
+}
+
 /// One user edits a person whom another has deleted, before either is known; the record's id.
 async fn edit_against_delete(server: &Server<'_>, editor: Account<'_>, deleter: Account<'_>) -> String {
     let (id, record) = server.agree().await.records.pop_first().expect("a record");

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use syncline_sandbox::ledger::Op;
 
-use crate::{api::copy_of, stage::Stage};
+use crate::{api::copy_of, patience::until_reached, stage::Stage};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_both_have_is_linked_the_rest_is_created_and_then_it_is_quiet() {
@@ -31,4 +31,21 @@ async fn what_both_have_is_linked_the_rest_is_created_and_then_it_is_quiet() {
     assert_eq!(server.api.conflicts().await, Vec::<serde_json::Value>::new());
     server.stays_quiet().await;
     server.end();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reading_everything_again_changes_nothing() {
+    let stage = Stage::set(60, 36).await;
+    let server = stage.serve().await;
+    let before = server.agree().await.records;
+    let writes = || stage.accounts().map(|account| account.writes());
+    let (sent, (_, end)) = (writes(), server.api.changes(0).await);
+    let starts = stage.accounts().map(|account| account.requests());
+    server.api.steer("reset").await;
+    for (account, start) in stage.accounts().into_iter().zip(starts) {
+        until_reached("the account is read again", start + 10, || account.requests()).await;
+    }
+    assert_eq!(server.agree().await.records, before);
+    assert_eq!((writes(), server.api.changes(0).await.1), (sent, end));
+    server.stays_quiet().await;
 }

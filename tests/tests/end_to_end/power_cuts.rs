@@ -2,7 +2,10 @@
 
 use syncline_sandbox::ledger::Op;
 
-use crate::{patience::until_reached, stage::Stage};
+use crate::{
+    patience::{eventually, until_reached},
+    stage::Stage,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_first_read_goes_on_after_power_cuts_with_nothing_lost_or_doubled() {
@@ -30,7 +33,7 @@ async fn a_first_read_goes_on_after_power_cuts_with_nothing_lost_or_doubled() {
 #[tokio::test(flavor = "multi_thread")]
 async fn objects_are_created_once_through_power_cuts() {
     let stage = Stage::set(60, 36).await;
-    for writes in [1, 25] {
+    for writes in [1, 20, 30, 47] {
         let server = stage.serve().await;
         until_reached("objects are created", writes, || writes_of(&stage)).await;
         server.kill();
@@ -49,7 +52,7 @@ async fn edits_are_delivered_once_through_power_cuts() {
     server.agree().await;
     server.kill();
     let objects = stage.salesforce().objects().await;
-    for (round, cut) in [1, 5, 15].into_iter().enumerate() {
+    for (round, cut) in [1, 5, 15, 30].into_iter().enumerate() {
         let server = stage.serve().await;
         let goal = stage.hubspot().writes() + cut;
         for id in objects.keys().take(30) {
@@ -60,26 +63,55 @@ async fn edits_are_delivered_once_through_power_cuts() {
     }
     let server = stage.serve().await;
     let agreement = server.agree().await;
-    let retitled = agreement.records.values().filter(|record| record["title"] == "Title 2").count();
+    let retitled = agreement.records.values().filter(|record| record["title"] == "Title 3").count();
     assert_eq!((agreement.records.len(), retitled), (40, 30));
     assert_eq!(server.api.conflicts().await, Vec::<serde_json::Value>::new(), "one writer is in conflict with nobody");
     server.stays_quiet().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn lost_answers_and_a_power_cut_together_make_no_duplicates() {
+async fn lost_answers_and_power_cuts_together_make_no_duplicates() {
     let stage = Stage::set(60, 36).await;
     stage.accounts().iter().for_each(|account| account.set_fault("response_lost", 0.5));
     let lost = || stage.accounts().iter().map(|account| account.fired("response_lost")).sum();
-    let server = stage.serve().await;
-    until_reached("answers are lost", 1, lost).await;
-    server.kill();
+    for answers in [1, 3, 6] {
+        let server = stage.serve().await;
+        // Users give the service something to write once everybody is created.
+        for id in stage.salesforce().objects().await.keys().take(10) {
+            stage.salesforce().edit(id, &[("title", &format!("Lost {answers}"))]).await;
+        }
+        until_reached("answers are lost", answers, lost).await;
+        server.kill();
+    }
     let server = stage.serve().await;
     stage.accounts().iter().for_each(|account| account.set_fault("response_lost", 0.0));
     let agreement = server.agree().await;
-    assert_eq!(agreement.records.len(), 84);
+    let retitled = agreement.records.values().filter(|record| record["title"] == "Lost 6").count();
+    assert_eq!((agreement.records.len(), retitled), (84, 10));
     created_once(&stage);
     server.stays_quiet().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn credentials_that_were_renewed_survive_a_power_cut() {
+    let stage = Stage::set(3, 3).await;
+    let salesforce = stage.salesforce();
+    // The old refresh token is dead as soon as a new one is given out.
+    salesforce.set_fault("refresh_rotation", 1.0);
+    let id = salesforce.objects().await.into_keys().next().expect("an object");
+    for round in ["First", "Second", "Third"] {
+        let server = stage.serve().await;
+        salesforce.expire_tokens().await;
+        salesforce.edit(&id, &[("title", round)]).await;
+        eventually("the edit arrives", async || {
+            let found = server.api.records().await.iter().any(|record| record["title"] == round);
+            found.then_some(()).ok_or_else(|| format!("nobody is {round}"))
+        })
+        .await;
+        server.kill();
+    }
+    assert!(salesforce.fired("refresh_rotation") >= 3, "the credentials were not renewed");
+    stage.serve().await.agree().await;
 }
 
 /// Twenty-four people were missing in each account.
