@@ -53,7 +53,8 @@ impl Floor {
             let places = vec!["(?,?)"; rows.len()].join(",");
             let mut statement =
                 sqlx::query(AssertSqlSafe(format!("INSERT INTO documents (id, document) VALUES {places}")));
-            for (id, document) in ids.by_ref().zip(rows) {
+            // The rows first: at their end no id is taken.
+            for (document, id) in rows.iter().zip(ids.by_ref()) {
                 statement = statement.bind(id).bind(document.as_slice());
             }
             statement.execute(&mut *transaction).await?;
