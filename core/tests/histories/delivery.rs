@@ -162,7 +162,7 @@ impl World {
                     let baseline = &self.state.replicas[&self.connections[index]].baseline;
                     let unread = |(name, sent): &(&FieldName, &Value)| {
                         let held = system.value(name);
-                        held != **sent && baseline.get(*name).is_some_and(|known| *known != held)
+                        held != **sent && *baseline.get(*name).unwrap_or(&Value::Null) != held
                     };
                     let lost = intent.fields.iter().filter(unread).map(|(name, _)| (name.clone(), system.value(name)));
                     self.overwritten.extend(lost.collect::<Vec<_>>());

@@ -22,6 +22,9 @@ use mutant::Mutant;
 use shares::Shares;
 use world::{Scope, World};
 
+/// From so many events on the shares are no accident.
+const SHARES_FROM: u64 = 4_000;
+
 /// How many failing seeds are listed.
 const LISTED_MAX: usize = 30;
 
@@ -30,7 +33,7 @@ const MUTANT_HISTORIES: u64 = 1_000;
 
 /// Histories per law; `SYNCLINE_HISTORIES` asks for more.
 fn histories() -> u64 {
-    std::env::var("SYNCLINE_HISTORIES").ok().and_then(|text| text.parse().ok()).unwrap_or(1_500)
+    std::env::var("SYNCLINE_HISTORIES").ok().and_then(|text| text.parse().ok()).unwrap_or(400)
 }
 
 thread_local! {
@@ -81,6 +84,9 @@ fn run_all(name: &str, scope: impl Fn(u64) -> Scope) {
         }
     }
     println!("{name}: {total}");
+    if total.events > SHARES_FROM {
+        total.assert_trouble(scope(0).deletes && scope(1).deletes);
+    }
     for (seed, text) in broken.iter().take(LISTED_MAX) {
         println!("{name}: SYNCLINE_SEED={seed}: {}", text.lines().next().unwrap_or_default());
     }

@@ -28,6 +28,18 @@ impl Shares {
         self.blind += other.blind;
     }
 
+    /// Histories without trouble prove nothing: each kind must be a share of the events.
+    pub(crate) fn assert_trouble(&self, deletes: bool) {
+        for (name, part, expected) in [
+            ("same-field races", self.races, true),
+            ("stale reads", self.stale_reads, true),
+            ("repeats", self.repeats, true),
+            ("deletes", self.deletes, deletes),
+        ] {
+            assert!(!expected || self.percent(part) >= 5.0, "too few {name}: {self}");
+        }
+    }
+
     /// How many of a hundred events were of this kind.
     pub(crate) fn percent(&self, part: u64) -> f64 {
         part as f64 * 100.0 / self.events.max(1) as f64
