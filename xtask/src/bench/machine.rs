@@ -12,6 +12,11 @@ pub(crate) fn describe() -> String {
     format!("{processor}, {count} processors{}, {}", memory.unwrap_or_default(), std::env::consts::OS)
 }
 
+/// How many threads wanted a processor in the last minute: above the number of processors, times are those of waiting.
+pub(crate) fn load() -> Option<f64> {
+    fs::read_to_string("/proc/loadavg").ok()?.split_whitespace().next()?.parse().ok()
+}
+
 /// A value of a file with lines such as `name : value`.
 fn field(file: &str, name: &str) -> Option<String> {
     let text = fs::read_to_string(file).ok()?;

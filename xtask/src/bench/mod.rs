@@ -18,7 +18,7 @@ mod results;
 use std::{
     fs,
     io::{self, BufRead as _, BufReader},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Stdio,
 };
 
@@ -40,6 +40,9 @@ pub(crate) struct Arguments {
     /// Take this run's floors as those of this machine from now on.
     #[arg(long)]
     adopt_floors: bool,
+    /// Judge what the program printed into this file earlier, instead of measuring now.
+    #[arg(long, value_name = "FILE")]
+    from: Option<PathBuf>,
     /// Judge only; leave `docs/` as it is.
     #[arg(long)]
     dry: bool,
@@ -47,7 +50,12 @@ pub(crate) struct Arguments {
 
 /// Measures and judges; whether every target is met and every floor is what it was.
 pub(crate) fn run(arguments: &Arguments) -> Result<bool, CannotRun> {
-    let Some(lines) = measure(arguments)? else {
+    let load = machine::load();
+    let lines = match &arguments.from {
+        Some(file) => recorded(file)?,
+        None => measure(arguments)?,
+    };
+    let Some(lines) = lines else {
         println!("bench: the measurement failed, see above");
         return Ok(false);
     };
@@ -58,6 +66,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool, CannotRun> {
     let today = jiff::Timestamp::now().strftime("%F").to_string();
     let broken = floors.judge(&machine, &lines, arguments.adopt_floors);
     let missed = results.take(&lines, &today);
+    results.load = load;
 
     println!("\n{}", results.table());
     for problem in broken.iter().chain(&missed) {
@@ -98,7 +107,14 @@ fn measure(arguments: &Arguments) -> Result<Option<Vec<Line>>, CannotRun> {
     Ok((status.success() && !lines.is_empty()).then_some(lines))
 }
 
-fn keep(folder: &PathBuf, results: &Results, floors: &Floors) -> io::Result<()> {
+/// What the program printed into a file.
+fn recorded(file: &Path) -> Result<Option<Vec<Line>>, CannotRun> {
+    let text = fs::read_to_string(file).map_err(|error| CannotRun::named("reading the recorded run", error))?;
+    let lines: Vec<Line> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    Ok((!lines.is_empty()).then_some(lines))
+}
+
+fn keep(folder: &Path, results: &Results, floors: &Floors) -> io::Result<()> {
     fs::create_dir_all(folder)?;
     fs::write(folder.join("results.json"), results.to_json()?)?;
     fs::write(folder.join("floors.json"), floors.to_json()?)?;

@@ -58,7 +58,14 @@ const ROWS: [(&str, &str); 18] = [
 
 /// The page.
 pub(crate) fn page(results: &Results) -> String {
-    let mut page = format!("{HEAD}\nMachine: {}.\n\n", results.machine);
+    let mut page = format!("{HEAD}\nMachine: {}.", results.machine);
+    if let Some(load) = results.load {
+        page.push_str(&format!(
+            " Its load average when the last run began was {load}; where that is more than it has processors, other work \
+             took part of them, and times, above all the late ones, are longer than the service's own."
+        ));
+    }
+    page.push_str("\n\n");
     page.push_str("| what | measured | target | date |\n|---|---|---|---|\n");
     for (name, what) in ROWS {
         if let Some(measure) = results.measures.get(name) {

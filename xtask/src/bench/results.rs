@@ -10,6 +10,9 @@ use super::line::Line;
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Results {
     pub(crate) machine: String,
+    /// How busy the machine was when the last run began.
+    #[serde(default)]
+    pub(crate) load: Option<f64>,
     pub(crate) measures: BTreeMap<String, Measure>,
     pub(crate) floors: BTreeMap<String, f64>,
     pub(crate) series: BTreeMap<String, Vec<(f64, f64)>>,
