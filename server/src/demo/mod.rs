@@ -25,6 +25,7 @@ use std::time::{Duration, Instant};
 
 use syncline_client::{Api, Change};
 use syncline_sandbox::FaultProfile;
+use tokio_util::sync::CancellationToken;
 
 use self::{
     audience::Heard,
@@ -173,10 +174,15 @@ impl Demo {
             players.play(&script.scene()).await?;
             tokio::time::sleep(PAUSE).await;
         }
-        tokio::select! {
-            insisted = weather::insist(stage, web, settings.faults, FAULT_TIME_MAX) => insisted?,
-            failed = encore(&players, &mut script) => failed?,
-        }
+        let enough = CancellationToken::new();
+        let insisting = async {
+            let insisted = weather::insist(stage, web, settings.faults, FAULT_TIME_MAX).await;
+            enough.cancel();
+            insisted
+        };
+        // A scene is never cut off: an edit that was sent must be remembered.
+        let (insisted, played) = tokio::join!(insisting, encore(&players, &mut script, &enough));
+        insisted.and(played)?;
         let faults = weather::look(stage, web).await?;
         stage.set_faults(web, FaultProfile::Off).await?;
         let standing = quiet::wait(api, CALM, settings.patience(), |_| {}).await?;
@@ -215,10 +221,11 @@ impl Demo {
     }
 }
 
-/// Plays on until somebody stops it.
-async fn encore(players: &Players<'_>, script: &mut Script) -> Result<(), DemoError> {
-    loop {
+/// Plays on until it is enough.
+async fn encore(players: &Players<'_>, script: &mut Script, enough: &CancellationToken) -> Result<(), DemoError> {
+    while !enough.is_cancelled() {
         players.play(&script.scene()).await?;
         tokio::time::sleep(LONG_PAUSE).await;
     }
+    Ok(())
 }

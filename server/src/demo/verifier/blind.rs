@@ -17,7 +17,7 @@ pub(in crate::demo) fn is_blind(evidence: &Evidence, account: usize, edit: &Edit
             && written(account, entry).any(|(slot, ..)| slot == edit.slot)
     });
     let Some(overwrite) = overwrite else { return false };
-    let last_read = of_object().filter(|entry| entry.by_us() && entry.op == "read" && entry.seq < overwrite.seq).last();
+    let last_read = of_object().rfind(|entry| entry.by_us() && entry.op == "read" && entry.seq < overwrite.seq);
     last_read.is_some_and(|read| {
         read.seq < edit.seq && read.stamp_after.is_some() && read.stamp_after == overwrite.stamp_before
     })
