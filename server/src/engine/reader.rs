@@ -46,7 +46,16 @@ const DELETES: &str = "deletes";
 /// What the reader is doing.
 enum Mode {
     Backfill(Backfill),
-    Follow { changes: Incremental, deletions: Deletions, archived: Option<Backfill>, sweeper: Sweeper },
+    Follow(Box<Follow>),
+}
+
+/// What a side follows once it has been read completely.
+struct Follow {
+    changes: Incremental,
+    deletions: Deletions,
+    /// The list of archived objects, while it is being read.
+    archived: Option<Backfill>,
+    sweeper: Sweeper,
 }
 
 /// Runs until the service stops.
@@ -79,10 +88,10 @@ pub(super) async fn run(side: Arc<RunningSide>) {
 }
 
 fn trigger(side: &RunningSide, mode: &mut Option<Mode>) {
-    if let Some(Mode::Follow { changes, deletions, .. }) = mode {
+    if let Some(Mode::Follow(follow)) = mode {
         let now = side.session.provider_now();
-        changes.trigger(now);
-        deletions.trigger(now);
+        follow.changes.trigger(now);
+        follow.deletions.trigger(now);
     }
 }
 
@@ -99,7 +108,8 @@ async fn step(side: &RunningSide, mode: &mut Option<Mode>) -> Result<Duration, S
             }
             Ok(Duration::ZERO)
         }
-        Mode::Follow { changes, deletions, archived, sweeper } => {
+        Mode::Follow(follow) => {
+            let Follow { changes, deletions, archived, sweeper } = follow.as_mut();
             let after_changes = match step_changes(side, changes).await? {
                 Progress::Resync => {
                     side.tenant().forget_checkpoints(&side.sync.name, &side.connection).await?;
@@ -154,7 +164,7 @@ async fn load(side: &RunningSide) -> Result<Mode, StepError> {
             read::<Deletions>(side, DELETES).await?.unwrap_or_else(|| Deletions::since(changes.checkpoint()));
         mark_live(side).await?;
         let sweeper = Sweeper::load(side).await?;
-        return Ok(Mode::Follow { changes, deletions, archived: None, sweeper });
+        return Ok(Mode::Follow(Box::new(Follow { changes, deletions, archived: None, sweeper })));
     }
     let backfill = read::<BackfillState>(side, BACKFILL)
         .await?
@@ -223,7 +233,7 @@ async fn step_backfill(side: &RunningSide, backfill: &mut Backfill) -> Result<Op
             side.take(Batch { checkpoints, ..Batch::default() }).await?;
             mark_live(side).await?;
             let sweeper = Sweeper::load(side).await?;
-            Ok(Some(Mode::Follow { changes, deletions, archived: None, sweeper }))
+            Ok(Some(Mode::Follow(Box::new(Follow { changes, deletions, archived: None, sweeper }))))
         }
     }
 }

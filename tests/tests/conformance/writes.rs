@@ -179,7 +179,7 @@ async fn the_calls_are_counted_before(subject: &mut Subject) {
 }
 
 fn verb_name(trace: u32) -> &'static str {
-    if trace % 2 == 0 { "update" } else { "delete" }
+    if trace.is_multiple_of(2) { "update" } else { "delete" }
 }
 
 fn title(subject: &Subject) -> Raw {

@@ -308,9 +308,8 @@ impl Work {
             _ => Action::Updated,
         };
         let announcement = self.commit.announcement.get_or_insert(Announcement { action, changed: Vec::new() });
-        if announcement.action == Action::Updated {
-            announcement.action = action;
-        } else if action == Action::Deleted || action == Action::Restored && announcement.action == Action::Deleted {
+        let ends = action == Action::Deleted || announcement.action == Action::Deleted && action == Action::Restored;
+        if announcement.action == Action::Updated || ends {
             announcement.action = action;
         }
         for (field, origin) in &outcome.changed {
