@@ -46,6 +46,10 @@ impl Pass<'_> {
             }
             Link::Unlinked => self.link(connection, observation),
             Link::Detached { .. } => Ok(()),
+            Link::Gone { id } if id != observation.id && !observation.aliases.contains(&id) => {
+                self.out.verdict = Verdict::Stale;
+                Ok(())
+            }
             Link::Gone { .. } => self.observe_gone(connection, observation),
             Link::Linked { id } => self.observe_linked(connection, &id, observation),
         }

@@ -93,10 +93,10 @@ impl World {
         self.excuse_blindness(index);
         let result = self.distort(index, result);
         let connection = self.connections[index].clone();
-        let before = self.state.replicas[&connection].baseline.clone();
-        self.input(Input::Receipt { connection: connection.clone(), intent: intent.id, result });
-        if self.scope.mutant == Some(Mutant::TornCommit) {
-            self.state.replicas.get_mut(&connection).expect("the replica stays").baseline = before;
+        if self.scope.mutant == Some(Mutant::ForgetIntent) {
+            self.state.replicas.get_mut(&connection).expect("the replica stays").intent = None;
+        } else {
+            self.input(Input::Receipt { connection, intent: intent.id, result });
         }
     }
 

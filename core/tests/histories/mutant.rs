@@ -25,8 +25,8 @@ pub(crate) enum Mutant {
     MergedHeads,
     /// The provider's history is not read.
     NoHistory,
-    /// The baselines are those of before the last write.
-    TornCommit,
+    /// A write is not written down before it is sent, so that nothing knows of it.
+    ForgetIntent,
     /// Objects are not read again where the heart asks for it.
     IgnoreLooks,
 }
@@ -45,7 +45,7 @@ impl Mutant {
         Self::ForgetVersion,
         Self::MergedHeads,
         Self::NoHistory,
-        Self::TornCommit,
+        Self::ForgetIntent,
         Self::IgnoreLooks,
     ];
 }

@@ -227,7 +227,7 @@ impl World {
             58..61 => self.begin_slow_read(index),
             61..64 => self.finish_slow_read(index),
             64..73 => self.deliver_reading(),
-            73..90 => drop(self.write_round(index, true)),
+            73..88 => drop(self.write_round(index, true)),
             _ if self.scope.deletes => self.delete(index),
             _ => self.deliver_reading(),
         }
