@@ -187,7 +187,7 @@ impl<'a> Account<'a> {
     }
 
     /// Writes that the service sent and that changed nothing.
-    pub(crate) fn redundant(&self) -> u64 {
+    pub(crate) fn writes_in_vain(&self) -> u64 {
         self.running.parts.ledger.counts().writes.redundant_by_integration
     }
 

@@ -44,7 +44,7 @@ async fn rows_that_cannot_be_taken_in_hold_up_nobody_and_are_taken_once_mended()
         stage.salesforce().by_email("good@x.example").await.map(drop).ok_or_else(|| "it is not".to_owned())
     })
     .await;
-    server.idle().await.expect("nothing is held up");
+    eventually("nothing is held up", async || server.idle().await).await;
     let replayed = replay(&server, &rows[0]).await;
     replayed.refused(409, "still cannot be taken in");
     quarantined(&server, 3).await;

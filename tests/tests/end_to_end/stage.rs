@@ -163,7 +163,7 @@ impl Server<'_> {
     /// Asserts that no write so far left an object as it was.
     pub(crate) fn writes_nothing_in_vain(&self) {
         for account in self.stage.accounts() {
-            assert_eq!(account.redundant(), 0, "redundant writes to {}", account.words.connection);
+            assert_eq!(account.writes_in_vain(), 0, "redundant writes to {}", account.words.connection);
         }
     }
 
