@@ -50,7 +50,7 @@ impl DemoArgs {
         if std::env::var_os("SYNCLINE_LOG").is_some() {
             logging::start(LogFormat::Text);
         }
-        let settings = Settings { contacts: self.contacts, seed: self.seed, faults: self.faults.into() };
+        let settings = Settings { contacts: self.contacts, seed: self.seed, faults: self.faults.into(), flaw: None };
         let demo = Demo::start(settings).await?;
         let ended = tokio::select! {
             ended = self.on(&demo, output) => ended,

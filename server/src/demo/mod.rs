@@ -66,6 +66,15 @@ pub struct Settings {
     pub seed: u64,
     /// How often things go wrong.
     pub faults: FaultProfile,
+    /// What is wrong with the service on purpose, to show that the judge can find fault.
+    pub flaw: Option<Flaw>,
+}
+
+/// Something that is wrong on purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flaw {
+    /// One account's mapping of one field brings nothing there.
+    DeafField,
 }
 
 impl Settings {

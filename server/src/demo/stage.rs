@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use super::{
     DemoError, Settings,
-    scenario::{ACCOUNTS, Account, CONFIGURATION, TENANT},
+    scenario::{self, ACCOUNTS, Account, CONFIGURATION, TENANT},
     web::Web,
 };
 use crate::{
@@ -45,7 +45,7 @@ impl Stage {
         let directory = TempDir::with_prefix("syncline-demo-")
             .map_err(|error| DemoError::Start(format!("there is no place for a temporary database: {error}")))?;
         let key = fresh_key();
-        let config = configuration(&sandbox, directory.path(), &key)?;
+        let config = configuration(settings, &sandbox, directory.path(), &key)?;
         for account in ACCOUNTS {
             add_key_field(&config, account, account.running(&sandbox)?).await?;
         }
@@ -127,10 +127,14 @@ fn fresh_key() -> String {
 }
 
 /// The scenario's configuration with the addresses and secrets of this run.
-fn configuration(sandbox: &Sandbox, directory: &Path, key: &str) -> Result<Config, DemoError> {
+fn configuration(settings: &Settings, sandbox: &Sandbox, directory: &Path, key: &str) -> Result<Config, DemoError> {
     let mut text = CONFIGURATION
         .replace("$DATABASE", &json!(directory.join("demo.db")).to_string())
         .replace("$TIME_SCALE", &TIME_SCALE.to_string());
+    if let Some(flaw) = settings.flaw {
+        let (right, wrong) = scenario::flawed(flaw);
+        text = text.replace(right, wrong);
+    }
     let mut secrets = vec![("SECRETS_KEY".to_owned(), SecretsKey::generate()), ("API_KEY".to_owned(), key.to_owned())];
     for account in ACCOUNTS {
         let running = account.running(sandbox)?;

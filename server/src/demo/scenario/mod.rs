@@ -9,7 +9,7 @@ use std::{future::Future, pin::Pin};
 use syncline_sandbox::{Running, Sandbox};
 
 use self::public::Objects;
-use super::{DemoError, web::Web};
+use super::{DemoError, Flaw, web::Web};
 
 /// A reading of a whole account.
 type Reading<'a> = Pin<Box<dyn Future<Output = Result<Objects, DemoError>> + Send + 'a>>;
@@ -22,6 +22,13 @@ pub(super) const TENANT: &str = "demo";
 pub(super) const MODEL: &str = "contact";
 /// The sync of the configuration.
 pub(super) const SYNC: &str = "contacts";
+
+/// The line of the configuration that a flaw is in, and what it makes of it.
+pub(super) const fn flawed(flaw: Flaw) -> (&'static str, &'static str) {
+    match flaw {
+        Flaw::DeafField => ("          title: jobtitle\n", "          title: {field: jobtitle, direction: read}\n"),
+    }
+}
 
 /// One of the tenant's accounts.
 #[derive(Debug)]
