@@ -40,7 +40,8 @@ CREATE TABLE records (
     document         BLOB    NOT NULL
 ) STRICT;
 
-CREATE INDEX records_by_change ON records (tenant, model, changed);
+-- The time comes along so that a list of recent changes need not look at the records before them.
+CREATE INDEX records_by_change ON records (tenant, model, changed, last_modified_at);
 
 CREATE TABLE journal (
     record   INTEGER NOT NULL,
@@ -105,7 +106,8 @@ CREATE TABLE conflicts (
     UNIQUE (record, field, loser, winner)
 ) STRICT;
 
-CREATE INDEX conflicts_by_tenant ON conflicts (tenant, closed_at IS NULL);
+CREATE INDEX conflicts_by_tenant ON conflicts (tenant);
+CREATE INDEX conflicts_open ON conflicts (tenant) WHERE closed_at IS NULL;
 
 CREATE TABLE checkpoints (
     tenant     INTEGER NOT NULL,

@@ -25,9 +25,11 @@ impl Conflicts for SqliteTenant {
         let Some(names) = self.names() else { return Ok(Vec::new()) };
         let mut sql = QueryBuilder::<Sqlite>::new(COLUMNS);
         sql.push_bind(names.pk);
-        if let Some(open) = query.open {
-            sql.push(" AND (c.closed_at IS NULL) = ").push_bind(open);
-        }
+        sql.push(match query.open {
+            Some(true) => " AND c.closed_at IS NULL",
+            Some(false) => " AND c.closed_at IS NOT NULL",
+            None => "",
+        });
         if let Some(model) = &query.model {
             sql.push(" AND c.model = ").push_bind(model.as_str().to_owned());
         }

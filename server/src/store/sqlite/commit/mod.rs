@@ -58,7 +58,10 @@ pub(super) async fn commit(store: &SqliteTenant, mut batch: CommitBatch) -> Resu
             Ok(Committed { changes })
         }
         Err(error) => {
-            tx.roll_back().await?;
+            // What cannot be rolled back now is rolled back before the next transaction.
+            if let Err(second) = tx.roll_back().await {
+                tracing::warn!(error = %second, "a refused commit was not rolled back at once");
+            }
             Err(error)
         }
     }
