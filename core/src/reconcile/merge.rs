@@ -335,9 +335,10 @@ impl Pass<'_> {
         })
     }
 
-    /// The newest op of the field's history that held this value.
+    /// The newest op of the field's history that held this value, in whatever spelling.
     pub(super) fn once_held(&mut self, name: &FieldName, value: &Value) -> Result<Option<Hash>, ReconcileError> {
         let Some(field) = self.plan.model.field(name) else { return Ok(None) };
+        let fold = value.loose_fold();
         for index in (0..self.state.journal.len()).rev() {
             let entry = &self.state.journal[index];
             let hash = entry.hash;
@@ -346,7 +347,7 @@ impl Pass<'_> {
                 Ops::Genesis { .. } => self.genesis_value(name, field, hash)?,
                 Ops::Deleted(_) => None,
             };
-            if held.as_ref() == Some(value) {
+            if held.is_some_and(|held| held.loose_fold() == fold) {
                 return Ok(Some(hash));
             }
         }

@@ -41,8 +41,12 @@ impl Pass<'_> {
             Receipt::Exists { id, message } => self.exists(connection, id, &message)?,
             Receipt::Refused { fields, refusal } => self.refused(connection, &intent, &fields, &refusal)?,
             Receipt::NotApplied { error, jitter } => {
-                let now = self.now.at;
+                let (now, tick) = (self.now.at, self.now.tick);
                 let replica = self.replica_mut(connection)?;
+                if intent.verb == IntentVerb::Create {
+                    // Whoever looked found nothing: what a reading showed before is not there any more.
+                    replica.settled = tick;
+                }
                 match &error.remedy {
                     Remedy::Wait { after_ms, .. } => replica.delivery.wait(now, after_ms.unwrap_or(1_000)),
                     Remedy::Refresh => replica.delivery.wait(now, 0),

@@ -1,4 +1,6 @@
 //! Mutants: a caller that breaks one rule of the contract. The laws must catch every one of them, or they prove nothing.
+//! Not among them are rules whose breach the heart heals by itself: a look that is forgotten is made up for by the look
+//! before the next write or by a sweep, and a baseline that is set back finds that the record agrees already.
 
 /// One broken rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,13 +29,11 @@ pub(crate) enum Mutant {
     NoHistory,
     /// A write is not written down before it is sent, so that nothing knows of it.
     ForgetIntent,
-    /// Objects are not read again where the heart asks for it.
-    IgnoreLooks,
 }
 
 impl Mutant {
     /// Every mutant.
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::DropHeld,
         Self::ListAsById,
         Self::Rejuvenate,
@@ -46,6 +46,5 @@ impl Mutant {
         Self::MergedHeads,
         Self::NoHistory,
         Self::ForgetIntent,
-        Self::IgnoreLooks,
     ];
 }

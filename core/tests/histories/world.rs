@@ -394,8 +394,7 @@ impl World {
         }
         for FollowUp::Read { connection, id } in outcome.follow_ups {
             let index = self.connections.iter().position(|known| *known == connection);
-            let asks = self.scope.mutant != Some(Mutant::IgnoreLooks);
-            self.looks.extend(index.filter(|_| asks).map(|index| (index, id)));
+            self.looks.extend(index.map(|index| (index, id)));
         }
         for replica in self.state.replicas.values_mut() {
             match self.scope.mutant {
