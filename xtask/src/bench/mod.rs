@@ -118,7 +118,7 @@ fn keep(folder: &Path, results: &Results, floors: &Floors) -> io::Result<()> {
     fs::create_dir_all(folder)?;
     fs::write(folder.join("results.json"), results.to_json()?)?;
     fs::write(folder.join("floors.json"), floors.to_json()?)?;
-    for (name, svg) in page::plots(results) {
+    for (name, _, svg) in page::plots(results) {
         fs::write(folder.join(name), svg)?;
     }
     fs::write(folder.with_extension("md"), page::page(results))

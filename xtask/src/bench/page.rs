@@ -76,9 +76,7 @@ pub(crate) fn page(results: &Results) -> String {
         page.push_str(&format!("| Floor of `{name}` | {us:.1} µs | | |\n"));
     }
     page.push('\n');
-    for (file, title) in
-        [("growth.svg", "Time of a record as records become many"), ("memory.svg", "Memory of the server")]
-    {
+    for (file, title, _) in plots(results) {
         page.push_str(&format!("![{title}](benchmarks/{file})\n\n"));
     }
     page.push_str(METHOD);
@@ -94,20 +92,21 @@ fn row(what: &str, measure: &Measure) -> String {
     format!("| {what} | {} {} | {target} | {} |\n", measure.shown(), measure.unit, measure.date)
 }
 
-/// The plots by file name; a curve that has not been measured has an empty one.
-pub(crate) fn plots(results: &Results) -> [(&'static str, String); 2] {
-    let points = |name: &str| results.series.get(name).map(Vec::as_slice).unwrap_or_default();
-    let growth = Chart {
-        title: "microseconds per record of a backfill",
-        across: "records in the store",
-        points: points("intake/growth"),
-        bound: None,
+/// The plots of the curves that have been measured: file name, title, SVG.
+pub(crate) fn plots(results: &Results) -> Vec<(&'static str, &'static str, String)> {
+    let curves = [
+        ("growth.svg", "intake/growth", "microseconds per record of a backfill", "records in the store", None),
+        (
+            "memory.svg",
+            "memory/resident",
+            "megabytes that the server holds during a backfill (dashed: target)",
+            "contacts read",
+            Some(300.0),
+        ),
+    ];
+    let plot = |(file, name, title, across, bound)| {
+        let points: &[(f64, f64)] = results.series.get(name)?;
+        Some((file, title, Chart { title, across, points, bound }.svg()))
     };
-    let memory = Chart {
-        title: "megabytes that the server holds during a backfill (dashed: target)",
-        across: "contacts read",
-        points: points("memory/resident"),
-        bound: Some(300.0),
-    };
-    [("growth.svg", growth.svg()), ("memory.svg", memory.svg())]
+    curves.into_iter().filter_map(plot).collect()
 }
