@@ -303,11 +303,11 @@ async fn steer_side(side: &RunningSide, verb: Steering) -> Result<(), StoreError
             side.update(|state| state.phase = Phase::Paused).await?;
         }
         Steering::Resume => {
+            side.paused.send_replace(false);
             side.update(|state| {
                 state.phase = if state.last_success_at.is_some() { Phase::Live } else { Phase::Backfilling };
             })
             .await?;
-            side.paused.send_replace(false);
         }
         Steering::Trigger => {}
         Steering::Reset => {

@@ -94,6 +94,7 @@ pub struct RunningSide {
     /// Objects to be looked at, with the hints that asked for it.
     looks: Mutex<BTreeMap<ExternalId, Vec<HintId>>>,
     look_now: Notify,
+    updating: tokio::sync::Mutex<()>,
     /// Reads by id are single-flight, so that two overlapping answers cannot arrive in the wrong order.
     looking: tokio::sync::Mutex<()>,
 }
@@ -163,6 +164,7 @@ impl RunningSide {
             mapped_objects: std::sync::OnceLock::new(),
             looks: Mutex::default(),
             look_now: Notify::new(),
+            updating: tokio::sync::Mutex::new(()),
             looking: tokio::sync::Mutex::new(()),
         }
     }
@@ -357,8 +359,13 @@ impl RunningSide {
     /// # Errors
     /// The store's.
     pub async fn update(&self, change: impl FnOnce(&mut SyncState)) -> Result<SyncState, StoreError> {
+        // One at a time, and a pause stands until a person ends it: no task's news may overwrite it.
+        let _one_at_a_time = self.updating.lock().await;
         let mut state = self.state().await?;
         change(&mut state);
+        if *self.paused.borrow() {
+            state.phase = Phase::Paused;
+        }
         self.tenant().put_sync_state(&state).await?;
         self.sync.stirred.notify_waiters();
         Ok(state)
