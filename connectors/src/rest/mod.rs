@@ -4,7 +4,7 @@
 //!
 //! * [`BaseUrl`], [`Call`]: where a request goes and what it is, as data.
 //! * [`Rest`]: sends it with the bearer token; [`Answer`]: what came back; [`Dialect`]: what that means.
-//! * [`batches`], [`Outcomes`]: rows of a batch write in, exactly one outcome a row out.
+//! * [`mod@batches`], [`Outcomes`]: rows of a batch write in, exactly one outcome a row out.
 //! * [`Stamp`](stamp), [`fields`]: dates and fields as providers spell them.
 
 mod answer;

@@ -5,7 +5,7 @@
 //!
 //! # Layout
 //!
-//! * [`line`]: what the program prints. [`results`], [`floors`]: what is kept of it.
+//! * [`mod@line`]: what the program prints. [`results`], [`floors`]: what is kept of it.
 //! * [`machine`]: where it was measured. [`page`], [`plot`]: how it is shown.
 
 mod floors;
