@@ -139,8 +139,9 @@ impl Budget {
     pub const SLOTS: u64 = 20;
     /// The share of the usable budget, in percent, that background calls leave to live ones.
     pub const SPARE_PERCENT: u32 = 20;
-    /// The first wait after a refusal that does not say how long; it doubles with each further one.
-    pub const BLOCK_MIN_MS: u64 = 1_000;
+    /// The first wait after a refusal that does not say how long; it doubles with each further one. Short, because
+    /// limits on how much may be under way at once are met often and pass at once.
+    pub const BLOCK_MIN_MS: u64 = 100;
     /// The longest wait that we choose ourselves; a provider may ask for more.
     pub const BLOCK_MAX_MS: u64 = 900_000;
     /// How long a reckoning of other integrations' calls is believed where the provider names no reset.
@@ -202,6 +203,14 @@ impl Budget {
         };
         self.block.until = self.block.until.max(later(now, wait_ms));
         self.block.grace = later(self.block.until, wait_ms.max(chosen).saturating_mul(2));
+    }
+
+    /// A call that was begun at `begun` was not refused: unless it was under way when the last refusal came, the trouble is
+    /// over, and the next refusal begins a new one.
+    pub fn passed(&mut self, begun: Millis) {
+        if begun >= self.block.until {
+            self.block.strikes = 0;
+        }
     }
 
     fn spend(&mut self, now: Millis, cost: u32) {
@@ -297,6 +306,11 @@ impl Budgets {
             .iter_mut()
             .filter(|budget| if known { budget.facts.name == name } else { budget.facts.calls.contains(&kind) });
         meant.for_each(|budget| budget.blocked(now, after_ms));
+    }
+
+    /// A call of this kind that was begun at `begun` was not refused.
+    pub fn passed(&mut self, begun: Millis, kind: CallKind) {
+        self.counting(kind).for_each(|budget| budget.passed(begun));
     }
 
     /// The budgets, for status reports.

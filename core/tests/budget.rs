@@ -80,6 +80,11 @@ fn answers_correct_the_limit_and_the_reset() {
     assert_eq!(budget.left(START), 100, "the last answer is believed, also when it is better");
 }
 
+/// How long a call must wait at `now`, in milliseconds.
+fn blocked_for(budget: &Budget, now: Millis) -> i64 {
+    budget.admits(now, 1, Urgency::Live).unwrap_err().until.0 - now.0
+}
+
 #[test]
 fn a_refusal_blocks_for_what_the_provider_says_or_doubles() {
     let mut budget = rolling(100);
@@ -94,13 +99,35 @@ fn a_refusal_blocks_for_what_the_provider_says_or_doubles() {
         budget.blocked(now, None);
         budget.blocked(now, None);
         let until = budget.take(now, 1, Urgency::Live).unwrap_err().until;
-        waits.push((until.0 - now.0) / 1_000);
+        waits.push(until.0 - now.0);
         now = until;
     }
-    assert_eq!(waits, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900], "refusals that came together count once");
+    let doubled: Vec<i64> = (0..12).map(|strike| 100 << strike).collect();
+    assert_eq!(waits, doubled, "refusals that came together count once");
+    for _ in 0..3 {
+        budget.blocked(now, None);
+        now = now.plus(blocked_for(&budget, now));
+    }
+    budget.blocked(now, None);
+    assert_eq!(blocked_for(&budget, now), 900_000, "the longest wait");
     let calm = now.plus(10_000_000);
     budget.blocked(calm, None);
-    assert_eq!(budget.take(calm, 1, Urgency::Live).unwrap_err().until, calm.plus(1_000), "old trouble is forgotten");
+    assert_eq!(blocked_for(&budget, calm), 100, "old trouble is forgotten");
+}
+
+#[test]
+fn a_call_that_passes_ends_the_trouble() {
+    let mut budget = rolling(100);
+    budget.blocked(START, None);
+    let after = START.plus(100);
+    for (begun, waits, why) in
+        [(START, 200, "it was under way when the refusal came"), (after.plus(200), 100, "it was begun after the wait")]
+    {
+        budget.passed(begun);
+        let now = budget.take(START, 1, Urgency::Live).unwrap_err().until;
+        budget.blocked(now, None);
+        assert_eq!(blocked_for(&budget, now), waits, "{why}");
+    }
 }
 
 #[test]

@@ -11,7 +11,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use futures_util::future::join_all;
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use serde_json::Value;
 use syncline_core::{
     ids::ObjectName,
@@ -30,8 +30,8 @@ use crate::{
     rest::{Answer, Outcomes, batches},
 };
 
-/// How many single writes are under way at once: far below the 25 long requests that an organisation may have.
-const CONCURRENT_MAX: usize = 5;
+/// How many single writes are under way at once: an organisation may have 25 requests that last long.
+const CONCURRENT_MAX: usize = 16;
 
 #[async_trait]
 impl Writer for Salesforce {
@@ -65,12 +65,8 @@ impl Writer for Salesforce {
         };
         let mut halted = None;
         let (singles, rest): (Vec<&WriteRequest>, Vec<_>) = requests.iter().partition(|row| is_conditional(row));
-        for wave in batches(singles, CONCURRENT_MAX, |row| collection::target(row)) {
-            let ended = match &halted {
-                Some(error) => all(&wave, &WriteOutcome::NotApplied(ProviderError::clone(error))),
-                None => write_each(&session, &wave).await,
-            };
-            halted = halted.or_else(|| ended.halt());
+        for rows in batches(singles, usize::MAX, |row| collection::target(row)) {
+            let ended = write_each(&session, rows, &mut halted).await;
             outcomes.merge(ended);
         }
         for (kind, object, rows) in groups(rest) {
@@ -108,11 +104,22 @@ fn all(rows: &[&WriteRequest], outcome: &WriteOutcome) -> Outcomes {
     outcomes
 }
 
-/// Writes rows by a call each, at the same time.
-async fn write_each(session: &Session<'_>, rows: &[&WriteRequest]) -> Outcomes {
+/// Writes rows by a call each, some at the same time. Once one was refused for a reason that holds for all, the others stay.
+async fn write_each(session: &Session<'_>, rows: Vec<&WriteRequest>, halted: &mut Option<ProviderError>) -> Outcomes {
     let mut outcomes = Outcomes::default();
-    for (row, outcome) in join_all(rows.iter().map(|row| write_one(session, row))).await {
+    let mut waiting = rows.into_iter();
+    let mut under_way = FuturesUnordered::new();
+    loop {
+        while halted.is_none() && under_way.len() < CONCURRENT_MAX {
+            let Some(row) = waiting.next() else { break };
+            under_way.push(write_one(session, row));
+        }
+        let Some((row, outcome)) = under_way.next().await else { break };
         outcomes.settle(row, outcome);
+        *halted = halted.take().or_else(|| outcomes.halt());
+    }
+    if let Some(error) = halted {
+        outcomes.settle_all(&waiting.collect::<Vec<_>>(), &WriteOutcome::NotApplied(error.clone()));
     }
     outcomes
 }

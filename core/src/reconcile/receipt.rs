@@ -48,8 +48,8 @@ impl Pass<'_> {
                     replica.settled = tick;
                 }
                 match &error.remedy {
-                    Remedy::Wait { after_ms, .. } => replica.delivery.wait(now, after_ms.unwrap_or(1_000)),
-                    Remedy::Refresh => replica.delivery.wait(now, 0),
+                    // Where the provider does not say how long, its budget is what waits.
+                    Remedy::Wait { after_ms, .. } => replica.delivery.wait(now, after_ms.unwrap_or(0)),
                     Remedy::Configure => replica.delivery.parked(now, &error.message),
                     _ => replica.delivery.failed(now, &error.message, jitter),
                 }

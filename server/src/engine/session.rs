@@ -7,7 +7,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicI64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use serde::{Deserialize, Serialize};
@@ -184,8 +184,12 @@ impl Session {
             self.admitted(call).await?;
             let credentials = self.fresh_credentials().await?;
             let token = credentials.access_token.clone();
+            let begun = EngineClock::wall();
             let error = match self.heard(request(credentials)).await {
-                Ok(value) => return Ok(value),
+                Ok(value) => {
+                    self.passed(call, begun);
+                    return Ok(value);
+                }
                 Err(error) => error,
             };
             attempt += 1;
@@ -206,14 +210,31 @@ impl Session {
     /// # Errors
     /// The service is shutting down.
     pub async fn admitted(&self, call: Call) -> Result<(), ProviderError> {
+        self.admitted_within(call, Duration::MAX).await
+    }
+
+    /// Waits until the provider's budgets admit the call, unless that is further off than `patience`.
+    ///
+    /// # Errors
+    /// How long to wait for the budgets, or that the service is shutting down.
+    pub async fn admitted_within(&self, call: Call, patience: Duration) -> Result<(), ProviderError> {
+        let begun = Instant::now();
         loop {
             let now = EngineClock::wall();
             let wait = match self.budgets.lock().unwrap_or_else(PoisonError::into_inner).take(now, call) {
                 Ok(()) => return Ok(()),
                 Err(wait) => wait,
             };
-            let wait_ms = wait.until.0.saturating_sub(now.0).max(1);
-            self.pause(Duration::from_millis(wait_ms.unsigned_abs())).await?;
+            let after_ms = wait.until.0.saturating_sub(now.0).max(1).unsigned_abs();
+            let after = Duration::from_millis(after_ms);
+            if begun.elapsed().saturating_add(after) > patience {
+                let message = wait.to_string();
+                return Err(ProviderError {
+                    remedy: Remedy::Wait { after_ms: Some(after_ms), budget: wait.budget },
+                    message,
+                });
+            }
+            self.pause(after).await?;
         }
     }
 
@@ -236,6 +257,11 @@ impl Session {
     pub fn blocked(&self, call: Call, budget: &str, after_ms: Option<u64>) {
         let mut budgets = self.budgets.lock().unwrap_or_else(PoisonError::into_inner);
         budgets.blocked(EngineClock::wall(), call.kind, budget, after_ms);
+    }
+
+    /// A call that was begun at `begun` met no limit.
+    pub fn passed(&self, call: Call, begun: Millis) {
+        self.budgets.lock().unwrap_or_else(PoisonError::into_inner).passed(begun, call.kind);
     }
 
     /// The present credentials, replaced first where they are about to expire.

@@ -4,9 +4,10 @@
 use std::{
     collections::{BTreeSet, HashMap},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
+use syncline_connectors::connector::Writer;
 use syncline_core::{
     budget::{Call, CallKind},
     ids::{ExternalId, FieldName, RecordId},
@@ -30,7 +31,11 @@ use crate::{
 };
 
 /// How many deliveries are brought up to date in one round.
-const DELIVERIES_PER_ROUND: u32 = 100;
+const DELIVERIES_PER_ROUND: u32 = 200;
+/// How long what was read before a batch is trusted: no row is sent later than this.
+const FRESH_FOR: Duration = Duration::from_secs(2);
+/// How often the rows of one batch are sent at most.
+const SENDINGS_MAX: u32 = 10;
 /// How long to wait after a failed round.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(1);
 /// How many searches one call carries.
@@ -89,15 +94,21 @@ async fn round(side: &RunningSide) -> Result<Duration, StepError> {
             next.map_or(IDLE_MAX, |due| Duration::from_millis(due.0.saturating_sub(now.0).max(50).unsigned_abs()));
         return Ok(wait.min(IDLE_MAX));
     }
+    let begun = Instant::now();
     let looked_at = look_first(side, &due).await?;
+    let looked = begun.elapsed();
     let records: Vec<RecordId> = due.iter().map(|state| state.id).collect();
     let intents = prepare(side, &records, looked_at).await?;
-    if intents.is_empty() {
-        // Everything was merged away, or waits for its time.
-        return Ok(Duration::from_millis(50));
+    let prepared = begun.elapsed();
+    let sent = intents.len();
+    if sent > 0 {
+        send(side, intents).await?;
     }
-    send(side, intents).await?;
-    Ok(Duration::ZERO)
+    tracing::debug!(
+        connection = %side.connection, due = due.len(), sent, ?looked, ?prepared, done = ?begun.elapsed(), "deliveries"
+    );
+    // Where nothing was sent, everything was merged away, or waits for its time.
+    Ok(if sent == 0 { Duration::from_millis(50) } else { Duration::ZERO })
 }
 
 /// The records of this side's plan: a connection may take part in several syncs.
@@ -235,7 +246,7 @@ async fn send(side: &RunningSide, intents: Vec<(RecordId, Intent)>) -> Result<()
         }
     }
     for chunk in requests.chunks(writer.batch_max().max(1)) {
-        let results = write(side, writer, chunk, &fields).await;
+        let results = write(side, writer, chunk.to_vec(), &fields).await;
         for result in results {
             let Some((record, intent)) = intents.get(result.trace as usize) else { continue };
             receipts.push(receipt(side, *record, intent, read_result(side, part, result)));
@@ -245,51 +256,80 @@ async fn send(side: &RunningSide, intents: Vec<(RecordId, Intent)>) -> Result<()
     Ok(())
 }
 
-/// One call, sent again only where certainly nothing was written.
+/// One batch. Rows that certainly had no effect because a token or a budget ran out on the way are sent again, as long as
+/// what was read before the batch is fresh.
 async fn write(
     side: &RunningSide,
-    writer: &dyn syncline_connectors::connector::Writer,
-    requests: &[WriteRequest],
+    writer: &dyn Writer,
+    mut requests: Vec<WriteRequest>,
     fields: &[String],
 ) -> Vec<WriteResult> {
-    let call = Call { cost: writer.calls(requests), ..Call::live(CallKind::Write) };
-    let failed = |error: ProviderError| {
-        requests
-            .iter()
-            .map(|request| WriteResult { trace: request.trace, outcome: WriteOutcome::NotApplied(error.clone()) })
-            .collect::<Vec<_>>()
-    };
-    let mut refreshed = false;
-    loop {
-        if let Err(error) = side.session.admitted(call).await {
-            return failed(error);
-        }
-        let credentials = match side.session.fresh_credentials().await {
-            Ok(credentials) => credentials,
-            Err(error) => return failed(error),
-        };
-        let results = side.session.heard(writer.write(&credentials, requests, fields)).await;
-        let expired = !results.is_empty()
-            && results.iter().all(|result| refused_for(result, |remedy| *remedy == Remedy::Refresh));
-        if expired && !refreshed {
-            refreshed = true;
-            match side.session.refresh(&credentials.access_token).await {
-                Ok(()) => continue,
-                Err(error) => return failed(error),
+    let begun = Instant::now();
+    let mut ended = Vec::with_capacity(requests.len());
+    for sending in 1.. {
+        let patience = FRESH_FOR.saturating_sub(begun.elapsed());
+        let again = match write_once(side, writer, &requests, fields, patience).await {
+            Ok(results) => {
+                let (again, settled): (Vec<_>, Vec<_>) = results.into_iter().partition(may_go_again);
+                ended.extend(settled);
+                again
             }
-        }
-        for result in &results {
-            if let WriteOutcome::NotApplied(ProviderError { remedy: Remedy::Wait { after_ms, budget }, .. }) =
-                &result.outcome
-            {
-                side.session.blocked(call, budget, *after_ms);
+            Err(error) => {
+                let outcome = WriteOutcome::NotApplied(error);
+                ended.extend(requests.iter().map(|row| WriteResult { trace: row.trace, outcome: outcome.clone() }));
                 break;
             }
+        };
+        if again.is_empty() || sending >= SENDINGS_MAX || begun.elapsed() >= FRESH_FOR {
+            ended.extend(again);
+            break;
         }
-        let applied = results.iter().filter(|result| matches!(result.outcome, WriteOutcome::Applied { .. })).count();
-        side.tally.sent(applied);
-        (applied..results.len()).for_each(|_| side.tally.not_applied());
-        return results;
+        let traces: BTreeSet<u32> = again.iter().map(|result| result.trace).collect();
+        requests.retain(|request| traces.contains(&request.trace));
+    }
+    let applied = ended.iter().filter(|result| matches!(result.outcome, WriteOutcome::Applied { .. })).count();
+    side.tally.sent(applied);
+    (applied..ended.len()).for_each(|_| side.tally.not_applied());
+    ended
+}
+
+/// One call, made when the budgets admit it within `patience`; applies the remedies that are not about a row.
+async fn write_once(
+    side: &RunningSide,
+    writer: &dyn Writer,
+    requests: &[WriteRequest],
+    fields: &[String],
+    patience: Duration,
+) -> Result<Vec<WriteResult>, ProviderError> {
+    let session = &side.session;
+    let call = Call { cost: writer.calls(requests), ..Call::live(CallKind::Write) };
+    session.admitted_within(call, patience).await?;
+    let credentials = session.fresh_credentials().await?;
+    let begun = Clock::wall();
+    let results = session.heard(writer.write(&credentials, requests, fields)).await;
+    let waits: Vec<_> = results.iter().filter_map(wait_asked).collect();
+    if waits.len() < results.len() {
+        session.passed(call, begun);
+    }
+    if let Some((after_ms, budget)) = waits.first() {
+        session.blocked(call, budget, *after_ms);
+    }
+    if results.iter().any(|result| refused_for(result, |remedy| *remedy == Remedy::Refresh)) {
+        session.refresh(&credentials.access_token).await?;
+    }
+    Ok(results)
+}
+
+fn may_go_again(result: &WriteResult) -> bool {
+    refused_for(result, |remedy| matches!(remedy, Remedy::Refresh | Remedy::Wait { .. }))
+}
+
+fn wait_asked(result: &WriteResult) -> Option<(Option<u64>, &str)> {
+    match &result.outcome {
+        WriteOutcome::NotApplied(ProviderError { remedy: Remedy::Wait { after_ms, budget }, .. }) => {
+            Some((*after_ms, budget))
+        }
+        _ => None,
     }
 }
 

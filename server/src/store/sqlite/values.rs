@@ -1,10 +1,16 @@
 //! Canonical values as compact JSON that SQL can look into: what JSON has of its own stands as it is, and what it has not
 //! (decimals, days, instants) is an object with one key that says what it is. Lossless both ways.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use rust_decimal::Decimal;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{self, Error as _, MapAccess, SeqAccess, Unexpected, Visitor},
+};
 use syncline_core::{
     ids::FieldName,
     time::Millis,
@@ -27,18 +33,78 @@ enum Outgoing<'a> {
     DateTime { at: Millis },
 }
 
-/// A canonical value on its way in.
+/// A canonical value on its way in. Read by hand: a derived untagged enum writes an error message for every kind that a value
+/// is not, and records are read far more often than anything else.
+struct Incoming(Value);
+
+/// The one key of an object that stands for what JSON has not.
 #[derive(Deserialize)]
-#[serde(untagged)]
-enum Incoming {
-    Null,
-    Bool(bool),
-    Int(i64),
-    Text(String),
-    Set(BTreeSet<String>),
-    Decimal { decimal: Decimal },
-    Date { date: jiff::civil::Date },
-    DateTime { at: Millis },
+#[serde(rename_all = "snake_case")]
+enum Kind {
+    Decimal,
+    Date,
+    At,
+}
+
+impl<'de> Deserialize<'de> for Incoming {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ValueVisitor).map(Self)
+    }
+}
+
+struct ValueVisitor;
+
+impl<'de> Visitor<'de> for ValueVisitor {
+    type Value = Value;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a canonical value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, flag: bool) -> Result<Value, E> {
+        Ok(Value::Bool(flag))
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Value, E> {
+        Ok(Value::Int(number))
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Value, E> {
+        i64::try_from(number).map(Value::Int).map_err(|_| E::invalid_value(Unexpected::Unsigned(number), &self))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
+        Ok(Value::text(text))
+    }
+
+    fn visit_string<E>(self, text: String) -> Result<Value, E> {
+        Ok(Value::Text(text))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
+        let mut set = BTreeSet::new();
+        while let Some(member) = members.next_element()? {
+            set.insert(member);
+        }
+        Ok(Value::Set(set))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Value, A::Error> {
+        let value = match object.next_key()? {
+            Some(Kind::Decimal) => Value::Decimal(object.next_value()?),
+            Some(Kind::Date) => Value::Date(object.next_value()?),
+            Some(Kind::At) => Value::DateTime(object.next_value()?),
+            None => return Err(A::Error::invalid_length(0, &"an object with one key")),
+        };
+        match object.next_key::<Kind>()? {
+            None => Ok(value),
+            Some(_) => Err(A::Error::invalid_length(2, &"an object with one key")),
+        }
+    }
 }
 
 impl<'a> From<&'a Value> for Outgoing<'a> {
@@ -52,21 +118,6 @@ impl<'a> From<&'a Value> for Outgoing<'a> {
             Value::Decimal(decimal) => Self::Decimal { decimal },
             Value::Date(date) => Self::Date { date },
             Value::DateTime(at) => Self::DateTime { at: *at },
-        }
-    }
-}
-
-impl From<Incoming> for Value {
-    fn from(value: Incoming) -> Self {
-        match value {
-            Incoming::Null => Self::Null,
-            Incoming::Bool(flag) => Self::Bool(flag),
-            Incoming::Int(number) => Self::Int(number),
-            Incoming::Text(text) => Self::Text(text),
-            Incoming::Set(members) => Self::Set(members),
-            Incoming::Decimal { decimal } => Self::Decimal(decimal),
-            Incoming::Date { date } => Self::Date(date),
-            Incoming::DateTime { at } => Self::DateTime(at),
         }
     }
 }
@@ -109,7 +160,7 @@ pub(super) fn decode_fields(text: &str) -> Result<Fields, StoreError> {
 
 impl From<FieldsIn> for Fields {
     fn from(fields: FieldsIn) -> Self {
-        fields.0.into_iter().map(|(name, value)| (name, value.into())).collect()
+        fields.0.into_iter().map(|(name, Incoming(value))| (name, value)).collect()
     }
 }
 
