@@ -12,13 +12,14 @@ use crate::{
 /// One losing value and the value that won over it. Unique in a record by (field, losing op, winning op).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Conflict {
-    /// The field; `None` where a delete met an edit as a whole.
+    /// The field. A delete that met edits leaves a row for each edited field.
     pub field: FieldName,
     /// The value that lost.
     pub loser: Candidate,
     /// The value that won.
     pub winner: Candidate,
-    /// Why, in one word: the policy's name, or `held`, `slipped`, `refused`.
+    /// Why, in one word: the policy's name; `deleted`, where a delete won over an edit; or `overwritten`, where our own write
+    /// may have met a value that nobody had read.
     pub reason: String,
     /// No version orders the two: the losing value may have been overwritten knowingly.
     pub uncertain: bool,

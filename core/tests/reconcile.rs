@@ -366,10 +366,22 @@ fn a_delete_goes_everywhere_and_an_edit_that_the_deleter_had_not_seen_brings_the
     gone(&mut story, "Ann");
     assert!(story.state.deleted.is_some() && story.is_owed("desk"));
 
-    let mut story = Story::new();
-    story.app_sets("name", "Bea");
-    gone(&mut story, "Ann");
-    assert!(story.state.deleted.is_none() && story.is_owed("crm"), "crm had not seen Bea");
+    type Sending = fn(&mut Story);
+    let not_sent: Sending = |_| {};
+    let lost: Sending = |story| {
+        story.sends("crm");
+        story.answer_lost("crm");
+    };
+    for (sending, last, lives) in
+        [(not_sent, "Ann", true), (not_sent, "Bea", false), (lost, "Ann", true), (lost, "BEA", false)]
+    {
+        let mut story = Story::new();
+        story.app_sets("name", "Bea");
+        sending(&mut story);
+        gone(&mut story, last);
+        assert_eq!(story.state.deleted.is_none(), lives, "crm had seen {last}");
+        assert_eq!(story.is_owed("crm"), lives, "crm had seen {last}");
+    }
 
     let mut story = Story::new();
     story.edit(Fields::new(), Some(true));

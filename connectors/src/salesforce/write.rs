@@ -31,7 +31,7 @@ use crate::{
 };
 
 /// How many single writes are under way at once: an organisation may have 25 requests that last long.
-const CONCURRENT_MAX: usize = 16;
+const CONCURRENT_MAX: usize = 24;
 
 #[async_trait]
 impl Writer for Salesforce {

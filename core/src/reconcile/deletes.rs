@@ -21,7 +21,7 @@ impl Pass<'_> {
     ) -> Result<(), ReconcileError> {
         let id = observation.id.clone();
         self.slipped_before_delete(connection, observation)?;
-        let unseen = self.unseen_by(connection)?;
+        let unseen = self.unseen_by(connection, observation)?;
         let effect = self.plan.model.deletes.effect;
         let race = self.plan.model.deletes.race;
         let comes_back = effect == DeleteEffect::Ignore
@@ -123,11 +123,16 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// The fields whose present value this system had not seen when it deleted the object.
-    fn unseen_by(&self, connection: &ConnectionId) -> Result<Vec<FieldName>, ReconcileError> {
+    /// The fields whose present value this system had not seen when it deleted the object. What the object held at its end
+    /// was there to be seen, though the answer to our write may have been lost.
+    fn unseen_by(&self, connection: &ConnectionId, end: &Observation) -> Result<Vec<FieldName>, ReconcileError> {
         let side = self.side(connection)?;
         let replica = self.replica(connection)?;
-        Ok(side.mapping.fields().filter(|name| self.owed_value(replica, side, name).is_some()).cloned().collect())
+        let held = |name: &FieldName, owed: &Value| {
+            end.fields.get(name).is_some_and(|held| !held.is_blank() && held.loose_fold() == owed.loose_fold())
+        };
+        let unseen = |name: &&FieldName| self.owed_value(replica, side, name).is_some_and(|owed| !held(name, &owed));
+        Ok(side.mapping.fields().filter(unseen).cloned().collect())
     }
 
     fn keep_lost_to_delete(&mut self, name: &FieldName, delete: Hash, origin: &Origin) -> Result<(), ReconcileError> {

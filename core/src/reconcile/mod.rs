@@ -240,7 +240,7 @@ pub enum ReconcileError {
     NoIntent(Tick, ConnectionId),
     /// The journal lacks an op that the document holds.
     #[error(
-        "the journal has no entry for change {0}: the record's history is incomplete; run `syncline check --store`"
+        "the journal has no entry for change {0}, so the record's history is incomplete: restore the database from a backup"
     )]
     Journal(crate::journal::Hash),
 }

@@ -77,7 +77,7 @@ async fn urge(stage: &Stage, web: &Web, waiting: &[Struck]) -> Result<(), DemoEr
         }
         if !changes.is_empty() {
             let url = format!("{}/faults", stage.running(account)?.admin_url);
-            web.expect(reqwest::Method::PUT, &url, None, Some(&Json::Object(changes))).await?;
+            web.ask(reqwest::Method::PUT, &url, None, Some(&Json::Object(changes))).await?;
         }
     }
     Ok(())

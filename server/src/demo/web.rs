@@ -33,16 +33,16 @@ impl Web {
 
     /// Calls without credentials and expects success.
     pub(super) async fn get(&self, url: &str) -> Result<Json, DemoError> {
-        self.expect(Method::GET, url, None, None).await
+        self.ask(Method::GET, url, None, None).await
     }
 
     /// Calls without credentials and expects success.
     pub(super) async fn post(&self, url: &str, body: &Json) -> Result<Json, DemoError> {
-        self.expect(Method::POST, url, None, Some(body)).await
+        self.ask(Method::POST, url, None, Some(body)).await
     }
 
     /// Calls and expects success.
-    pub(super) async fn expect(
+    pub(super) async fn ask(
         &self,
         method: Method,
         url: &str,

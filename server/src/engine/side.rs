@@ -373,6 +373,10 @@ impl RunningSide {
 
     /// Notes a failed step for people to see.
     pub async fn note_failure(&self, error: &StepError) {
+        if self.stop.is_cancelled() {
+            // Interrupted, not failed.
+            return;
+        }
         let reauthorise = matches!(error, StepError::Provider(error)
             if error.remedy == syncline_core::remote::Remedy::Reauthorise);
         tracing::warn!(sync = %self.sync.name, connection = %self.connection, %error, "a step failed");

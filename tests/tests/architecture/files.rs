@@ -45,10 +45,9 @@ fn unexplained_panics(source: &Source) -> Vec<String> {
         lines[from..line.min(lines.len())].iter().any(|line| line.contains("// ") || line.contains("reason ="))
     };
     let tokens = source.tokens();
-    // A parser's own `self.expect(token)` is no panic, nor is a web client's that expects success.
+    // A parser's own `self.expect(token)` is no panic.
     let calls = tokens.windows(4).filter(|row| {
-        let panics =
-            matches!(row[2].text.as_str(), "unwrap" | "expect") && !matches!(row[0].text.as_str(), "self" | "web");
+        let panics = matches!(row[2].text.as_str(), "unwrap" | "expect") && row[0].text != "self";
         row[1].text == "." && row[3].text == "(" && panics
     });
     let bare = calls.filter(|row| !explained(row[2].line));

@@ -34,7 +34,7 @@ pub(super) fn by_query<'a>(web: &'a Web, account: &'a Account, running: &'a Runn
         url.query_pairs_mut().append_pair("q", &query);
         let (mut objects, mut next) = (Objects::new(), Some(url.to_string()));
         while let Some(url) = next.take() {
-            let page = web.expect(Method::GET, &url, Some(&running.credentials.user_token), None).await?;
+            let page = web.ask(Method::GET, &url, Some(&running.credentials.user_token), None).await?;
             for row in page["records"].as_array().into_iter().flatten() {
                 objects.insert(text(&row["Id"]), shown(row, account));
             }
@@ -53,7 +53,7 @@ pub(super) fn by_list<'a>(web: &'a Web, account: &'a Account, running: &'a Runni
         let (mut objects, mut after) = (Objects::new(), Some(String::new()));
         while let Some(place) = after.take() {
             let url = if place.is_empty() { base.clone() } else { format!("{base}&after={place}") };
-            let page = web.expect(Method::GET, &url, Some(&running.credentials.user_token), None).await?;
+            let page = web.ask(Method::GET, &url, Some(&running.credentials.user_token), None).await?;
             for row in page["results"].as_array().into_iter().flatten() {
                 objects.insert(text(&row["id"]), shown(&row["properties"], account));
             }
