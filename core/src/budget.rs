@@ -141,7 +141,7 @@ impl Budget {
     pub const SPARE_PERCENT: u32 = 20;
     /// The first wait after a refusal that does not say how long; it doubles with each further one. Short, because
     /// limits on how much may be under way at once are met often and pass at once.
-    pub const BLOCK_MIN_MS: u64 = 100;
+    pub const BLOCK_MIN_MS: u64 = 50;
     /// The longest wait that we choose ourselves; a provider may ask for more.
     pub const BLOCK_MAX_MS: u64 = 900_000;
     /// How long a reckoning of other integrations' calls is believed where the provider names no reset.

@@ -14,7 +14,7 @@ use crate::{
 pub type Raw = serde_json::Map<String, serde_json::Value>;
 
 /// How a provider orders versions of one object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct RemoteVersion {
     /// The object's modification stamp.
     pub stamp: Millis,

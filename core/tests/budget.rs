@@ -102,9 +102,9 @@ fn a_refusal_blocks_for_what_the_provider_says_or_doubles() {
         waits.push(until.0 - now.0);
         now = until;
     }
-    let doubled: Vec<i64> = (0..12).map(|strike| 100 << strike).collect();
+    let doubled: Vec<i64> = (0..12).map(|strike| 50 << strike).collect();
     assert_eq!(waits, doubled, "refusals that came together count once");
-    for _ in 0..3 {
+    for _ in 0..4 {
         budget.blocked(now, None);
         now = now.plus(blocked_for(&budget, now));
     }
@@ -112,16 +112,16 @@ fn a_refusal_blocks_for_what_the_provider_says_or_doubles() {
     assert_eq!(blocked_for(&budget, now), 900_000, "the longest wait");
     let calm = now.plus(10_000_000);
     budget.blocked(calm, None);
-    assert_eq!(blocked_for(&budget, calm), 100, "old trouble is forgotten");
+    assert_eq!(blocked_for(&budget, calm), 50, "old trouble is forgotten");
 }
 
 #[test]
 fn a_call_that_passes_ends_the_trouble() {
     let mut budget = rolling(100);
     budget.blocked(START, None);
-    let after = START.plus(100);
+    let after = START.plus(50);
     for (begun, waits, why) in
-        [(START, 200, "it was under way when the refusal came"), (after.plus(200), 100, "it was begun after the wait")]
+        [(START, 100, "it was under way when the refusal came"), (after.plus(100), 50, "it was begun after the wait")]
     {
         budget.passed(begun);
         let now = budget.take(START, 1, Urgency::Live).unwrap_err().until;

@@ -13,6 +13,7 @@
 pub mod clock;
 pub mod commands;
 mod desk;
+mod echoes;
 pub mod intake;
 mod keeper;
 mod looker;
@@ -142,7 +143,7 @@ impl Engine {
             let _ = side.mapped_objects.set(mapped.get(&side.connection).cloned().unwrap_or_default());
             tasks.spawn(reader::run(side.clone()));
             tasks.spawn(looker::run(side.clone()));
-            tasks.spawn(writer::run(side.clone()));
+            (0..writer::LANES).for_each(|_| drop(tasks.spawn(writer::run(side.clone()))));
         }
         let tenants = syncs.iter().map(|sync| sync.plan.tenant.clone()).collect();
         tasks.spawn(keeper::run(store.clone(), tenants, stop.clone()));

@@ -251,9 +251,10 @@ async fn step_changes(side: &RunningSide, changes: &mut Incremental) -> Result<P
                 Recovery::Resync => return Ok(Progress::Resync),
                 Recovery::Caller => return Err(error.into()),
             },
-            Ok((page, begun)) => {
+            Ok((mut page, begun)) => {
                 let ended = changes.page(&page)?;
                 let put = checkpoint(side, CHANGES, changes.state(), 0)?;
+                side.skim(&mut page);
                 take_page(side, page, begun, vec![put]).await?;
                 if ended {
                     note_success(side).await?;

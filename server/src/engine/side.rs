@@ -1,17 +1,17 @@
 //! One side of a sync as it runs: what its reader, looker and writer share.
 
 use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use syncline_core::{
     budget::{Call, CallKind},
-    ids::{ConnectionId, ExternalId},
+    ids::{ConnectionId, ExternalId, RecordId},
     plan::{Side, SyncPlan},
     reconcile::FollowUp,
-    remote::{MalformedRow, ProviderError, RemoteObject},
+    remote::{MalformedRow, Page, ProviderError, RemoteObject},
     replica::Source,
     time::{Millis, Tick},
 };
@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     clock::Clock,
+    echoes::Echoes,
     intake::{Arrival, Batch, Intake, IntakeError},
     session::Session,
     tally::Tally,
@@ -94,9 +95,30 @@ pub struct RunningSide {
     /// Objects to be looked at, with the hints that asked for it.
     looks: Mutex<BTreeMap<ExternalId, Vec<HintId>>>,
     look_now: Notify,
+    /// Rows that need not be looked up again while nothing about them changes.
+    echoes: Echoes,
     updating: tokio::sync::Mutex<()>,
     /// Reads by id are single-flight, so that two overlapping answers cannot arrive in the wrong order.
     looking: tokio::sync::Mutex<()>,
+    /// Records that one of the writer's lanes brings up to date now.
+    claimed: Mutex<BTreeSet<RecordId>>,
+}
+
+/// Records that no other lane of the writer touches while this is held.
+#[derive(Debug)]
+pub struct Claim<'a> {
+    side: &'a RunningSide,
+    /// The records.
+    pub records: Vec<RecordId>,
+}
+
+impl Drop for Claim<'_> {
+    fn drop(&mut self) {
+        let mut claimed = self.side.claimed();
+        for record in &self.records {
+            claimed.remove(record);
+        }
+    }
 }
 
 /// A step that failed.
@@ -164,8 +186,10 @@ impl RunningSide {
             mapped_objects: std::sync::OnceLock::new(),
             looks: Mutex::default(),
             look_now: Notify::new(),
+            echoes: Echoes::default(),
             updating: tokio::sync::Mutex::new(()),
             looking: tokio::sync::Mutex::new(()),
+            claimed: Mutex::default(),
         }
     }
 
@@ -248,10 +272,31 @@ impl RunningSide {
     /// # Errors
     /// Intake's.
     pub async fn take(&self, batch: Batch) -> Result<super::intake::Taken, IntakeError> {
+        let readings: Vec<Option<Arc<RemoteObject>>> = batch.arrivals.iter().map(Arrival::raw).collect();
+        readings.iter().flatten().for_each(|object| self.echoes.forget(&object.id));
         let taken = self.intake.take(&self.sync.name, &self.sync.plan, batch).await?;
+        for object in taken.echoes.iter().filter_map(|arrival| readings.get(*arrival)?.as_ref()) {
+            self.echoes.remember(object);
+        }
         self.follow(&taken.follow_ups);
         self.stir();
         Ok(taken)
+    }
+
+    /// Leaves out of a page what would only be echoes again.
+    pub fn skim(&self, page: &mut Page) {
+        self.tally.echoed(self.echoes.skim(&mut page.objects));
+    }
+
+    /// Claims the first `max` of the records that nobody has claimed.
+    pub fn claim(&self, records: &[RecordId], max: usize) -> Claim<'_> {
+        let mut claimed = self.claimed();
+        let records = records.iter().copied().filter(|record| claimed.insert(*record)).take(max).collect();
+        Claim { side: self, records }
+    }
+
+    fn claimed(&self) -> MutexGuard<'_, BTreeSet<RecordId>> {
+        self.claimed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// When a request whose answer was lost at `from` can no longer take effect.

@@ -80,6 +80,12 @@ impl Tally {
         add(&self.conflicts, noted.conflicts);
     }
 
+    /// Counts readings that were echoes again, and were not taken in.
+    pub fn echoed(&self, count: usize) {
+        self.observed.fetch_add(count as u64, Ordering::Relaxed);
+        self.echoes.fetch_add(count as u64, Ordering::Relaxed);
+    }
+
     /// Counts writes sent to a provider.
     pub fn sent(&self, count: usize) {
         self.writes.fetch_add(count as u64, Ordering::Relaxed);

@@ -30,6 +30,8 @@ use crate::{
     store::{StoreError, syncs::Phase},
 };
 
+/// How many rounds are under way at once: while one waits for the slowest of its answers, the other goes on.
+pub(super) const LANES: usize = 2;
 /// How many deliveries are brought up to date in one round.
 const DELIVERIES_PER_ROUND: u32 = 200;
 /// How long what was read before a batch is trusted: no row is sent later than this.
@@ -38,12 +40,14 @@ const FRESH_FOR: Duration = Duration::from_secs(2);
 const SENDINGS_MAX: u32 = 10;
 /// How long to wait after a failed round.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(1);
+/// How long to wait where the other lane has everything that is due.
+const OTHER_LANE_BUSY: Duration = Duration::from_millis(100);
 /// How many searches one call carries.
 const SEARCHES_PER_CALL: usize = 100;
 /// The longest wait without looking again.
 const IDLE_MAX: Duration = Duration::from_secs(30);
 
-/// Runs until the service stops.
+/// One lane of a side's writer: runs until the service stops.
 pub(super) async fn run(side: Arc<RunningSide>) {
     while side.unpaused().await {
         match round(&side).await {
@@ -86,10 +90,15 @@ async fn round(side: &RunningSide) -> Result<Duration, StepError> {
     }
     let now = Clock::wall();
     let tenant = side.tenant();
-    let due = tenant.due_deliveries(&side.connection, now, DELIVERIES_PER_ROUND).await?;
-    let due = ours(side, tenant.load(&due).await?);
+    let model = &side.sync.plan.model.name;
+    let due = tenant.due_deliveries(&side.connection, model, now, DELIVERIES_PER_ROUND * LANES as u32).await?;
+    let claim = side.claim(&due, DELIVERIES_PER_ROUND as usize);
+    if claim.records.is_empty() && !due.is_empty() {
+        return Ok(OTHER_LANE_BUSY);
+    }
+    let due = tenant.load(&claim.records).await?;
     if due.is_empty() {
-        let next = tenant.next_due(&side.connection).await?;
+        let next = tenant.next_due(&side.connection, model).await?;
         let wait =
             next.map_or(IDLE_MAX, |due| Duration::from_millis(due.0.saturating_sub(now.0).max(50).unsigned_abs()));
         return Ok(wait.min(IDLE_MAX));
@@ -109,11 +118,6 @@ async fn round(side: &RunningSide) -> Result<Duration, StepError> {
     );
     // Where nothing was sent, everything was merged away, or waits for its time.
     Ok(if sent == 0 { Duration::from_millis(50) } else { Duration::ZERO })
-}
-
-/// The records of this side's plan: a connection may take part in several syncs.
-fn ours(side: &RunningSide, states: Vec<RecordState>) -> Vec<RecordState> {
-    states.into_iter().filter(|state| state.model == side.sync.plan.model.name).collect()
 }
 
 /// Reads every linked object by id, looks for objects that an unlinked record may already have, and asks what became of

@@ -12,16 +12,18 @@ use super::StoreError;
 /// Reads deliveries; they change only with their replica, in a commit.
 #[async_trait]
 pub trait Deliveries {
-    /// Records whose replica in `connection` is dirty and due at `now`, the longest due first.
+    /// Records of `model` whose replica in `connection` is dirty and due at `now`, the longest due first. By model, because
+    /// a connection may take part in several syncs, and one that is paused must not stand in another's way.
     async fn due_deliveries(
         &self,
         connection: &ConnectionId,
+        model: &ModelName,
         now: Millis,
         limit: u32,
     ) -> Result<Vec<RecordId>, StoreError>;
 
-    /// When the next dirty replica of `connection` becomes due; in the past where one is due already.
-    async fn next_due(&self, connection: &ConnectionId) -> Result<Option<Millis>, StoreError>;
+    /// When the next dirty replica of a record of `model` in `connection` becomes due; in the past where one is due already.
+    async fn next_due(&self, connection: &ConnectionId, model: &ModelName) -> Result<Option<Millis>, StoreError>;
 
     /// Dirty or parked deliveries, by connection and record, at most `limit` (clamped to 1..=1000).
     async fn list_deliveries(&self, query: &DeliveryQuery) -> Result<Vec<DeliveryRow>, StoreError>;

@@ -14,7 +14,7 @@ pub(in crate::demo) fn lost(evidence: &Evidence, edits: &Edits) -> Vec<String> {
             let Some(record) = evidence.record_of(account, &entry.id) else { continue };
             let seen = |edit: &Edit| match edit.place {
                 Place::Account(place) if place == account => edit.seq < entry.seq,
-                _ => evidence.was_brought(account, record, &edit.slot, &edit.value, entry.seq),
+                _ => evidence.was_brought(edit, account, entry.seq),
             };
             let restored = side
                 .log

@@ -150,7 +150,7 @@ fn was_seen_by_deleter(evidence: &Evidence, record: &str, edit: &Edit) -> bool {
         let deletes = side.log.iter().filter(|entry| entry.by_user() && entry.op == "delete");
         deletes.filter(|entry| evidence.record_of(account, &entry.id) == Some(record)).any(|delete| {
             let at_home = edit.place == Place::Account(account) && edit.seq < delete.seq;
-            at_home || evidence.was_brought(account, record, &edit.slot, &edit.value, delete.seq)
+            at_home || evidence.was_brought(edit, account, delete.seq)
         })
     })
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value as Json};
 
 use super::{
+    edits::Edit,
     form::{Place, Slot, form, slots},
     ledger::Entry,
 };
@@ -89,19 +90,13 @@ impl Evidence {
         })
     }
 
-    /// Whether the service had brought this value to an account before a place in that account's log.
-    pub(in crate::demo) fn was_brought(
-        &self,
-        account: usize,
-        record: &str,
-        slot: &str,
-        value: &str,
-        before: u64,
-    ) -> bool {
+    /// Whether the service brought this edit to an account, after it was made and before a place in that account's log. The
+    /// same value that was brought earlier is another edit's.
+    pub(in crate::demo) fn was_brought(&self, edit: &Edit, account: usize, before: u64) -> bool {
         let Some(log) = self.accounts.get(account).map(|account| &account.log) else { return false };
         let ours = log.iter().take_while(|entry| entry.seq < before).filter(|entry| entry.by_us() && entry.writes());
-        ours.filter(|entry| self.record_of(account, &entry.id) == Some(record))
-            .any(|entry| written(account, entry).any(|(name, _, after)| name == slot && after == value))
+        ours.filter(|entry| entry.at_us >= edit.at_us && self.record_of(account, &entry.id) == Some(&*edit.record))
+            .any(|entry| written(account, entry).any(|(name, _, after)| name == edit.slot && after == edit.value))
     }
 }
 

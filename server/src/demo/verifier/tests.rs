@@ -138,6 +138,11 @@ fn deletes_are_judged_both_ways() {
             0,
         ),
         ("the record lives for no reason", brought(world("a", vec![gone(2)], vec![])), 1),
+        (
+            "the record lives for an unseen edit of a value that was brought before",
+            world("b", vec![ours(1, "a", "b"), gone(3)], vec![second(2)]),
+            0,
+        ),
         ("the record lives for an unseen edit", brought(world("b", vec![gone(2)], vec![second(1)])), 0),
     ] {
         assert_eq!(judge(&evidence).lost, lost, "{what}: {:?}", judge(&evidence).findings);

@@ -118,6 +118,8 @@ impl Batch {
 pub struct Taken {
     /// For each arrival, in order, the record it went to; `None` where it was put into quarantine or dropped.
     pub records: Vec<Option<RecordId>>,
+    /// Arrivals that showed nothing new, by their place.
+    pub echoes: Vec<usize>,
     /// The intents that were opened, to be sent.
     pub intents: Vec<(RecordId, Intent)>,
     /// What to read next.
@@ -218,6 +220,11 @@ impl Intake {
 }
 
 impl Arrival {
+    /// The object as it came, of a reading.
+    pub(super) fn raw(&self) -> Option<Arc<RemoteObject>> {
+        if let Self::Observed { raw, .. } = self { Some(raw.clone()) } else { None }
+    }
+
     fn shows(&self, in_connection: &ConnectionId, id: &syncline_core::ids::ExternalId) -> bool {
         matches!(self, Self::Observed { connection, observation, .. } if connection == in_connection && observation.id == *id)
     }

@@ -7,7 +7,7 @@ use syncline_core::{
     live::{Action, ChangedField},
     matching::{Match, MatchKey},
     plan::SyncPlan,
-    reconcile::{self, FollowUp, Input, Outcome, ReconcileError},
+    reconcile::{self, FollowUp, Input, Outcome, ReconcileError, Verdict},
     record::RecordState,
     remote::RemoteObject,
     replica::Observation,
@@ -106,6 +106,7 @@ impl<'a> Working<'a> {
                 continue;
             }
             let now = clock.now().await?;
+            let noted_before = self.noted.len();
             let result = match arrival {
                 Arrival::Observed { connection, observation, .. } => {
                     self.observed(sync, index, connection, observation, arrival, now)
@@ -116,7 +117,13 @@ impl<'a> Working<'a> {
                 }
             };
             match (result, arrival) {
-                (Ok(record), _) => self.taken.records.push(record),
+                (Ok(record), _) => {
+                    let noted = &self.noted[noted_before..];
+                    if !noted.is_empty() && noted.iter().all(|noted| noted.reading && noted.verdict == Verdict::Echo) {
+                        self.taken.echoes.push(index);
+                    }
+                    self.taken.records.push(record);
+                }
                 (Err(error), Arrival::Observed { .. }) => {
                     return Ok(Run::Poisoned { arrival: index, reason: error.to_string() });
                 }

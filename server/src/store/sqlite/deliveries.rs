@@ -28,26 +28,31 @@ const PAGE_MAX: u32 = 1_000;
 pub(super) const HOT: [&str; 2] = [DUE, NEXT_DUE];
 
 const DUE: &str = "SELECT r.id FROM replicas p CROSS JOIN records r ON r.pk = p.record \
-    WHERE p.connection = ? AND p.delivery <> 0 AND p.delivery = ? AND p.due <= ? ORDER BY p.due LIMIT ?";
+    WHERE p.connection = ? AND p.delivery <> 0 AND p.delivery = ? AND p.due <= ? AND r.model = ? \
+    ORDER BY p.due LIMIT ?";
 
-const NEXT_DUE: &str = "SELECT min(due) FROM replicas WHERE connection = ? AND delivery <> 0 AND delivery = ?";
+const NEXT_DUE: &str = "SELECT p.due FROM replicas p CROSS JOIN records r ON r.pk = p.record \
+    WHERE p.connection = ? AND p.delivery <> 0 AND p.delivery = ? AND r.model = ? ORDER BY p.due LIMIT 1";
 
 #[async_trait]
 impl Deliveries for SqliteTenant {
     async fn due_deliveries(
         &self,
         connection: &ConnectionId,
+        model: &ModelName,
         now: Millis,
         limit: u32,
     ) -> Result<Vec<RecordId>, StoreError> {
         let Some(side) = self.names().and_then(|names| names.number(connection)) else { return Ok(Vec::new()) };
-        let rows = sqlx::query(DUE).bind(side).bind(DIRTY).bind(now.0).bind(limit).fetch_all(self.readers()).await?;
+        let query = sqlx::query(DUE).bind(side).bind(DIRTY).bind(now.0).bind(model.as_str()).bind(limit);
+        let rows = query.fetch_all(self.readers()).await?;
         rows.iter().map(|row| decode_id(row.try_get(0)?)).collect()
     }
 
-    async fn next_due(&self, connection: &ConnectionId) -> Result<Option<Millis>, StoreError> {
+    async fn next_due(&self, connection: &ConnectionId, model: &ModelName) -> Result<Option<Millis>, StoreError> {
         let Some(side) = self.names().and_then(|names| names.number(connection)) else { return Ok(None) };
-        let due: Option<i64> = sqlx::query_scalar(NEXT_DUE).bind(side).bind(DIRTY).fetch_one(self.readers()).await?;
+        let query = sqlx::query_scalar(NEXT_DUE).bind(side).bind(DIRTY).bind(model.as_str());
+        let due: Option<i64> = query.fetch_optional(self.readers()).await?;
         Ok(due.map(Millis))
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use syncline_connectors::connector::Hint;
-use syncline_core::{outbox::Delivery, replica::Link, time::Millis};
+use syncline_core::{ids::ModelName, outbox::Delivery, replica::Link, time::Millis};
 use syncline_server::store::{
     CommitBatch, RecordCommit, Store, TenantStore,
     conflicts::{Closed, Closing, ConflictCount, ConflictId, ConflictQuery},
@@ -33,19 +33,22 @@ fn parked(since: i64) -> Delivery {
 
 pub(crate) async fn deliveries_are_due_in_order(store: Arc<dyn Store>) {
     let tenant = populate(&*store, 5).await;
-    assert_eq!(tenant.next_due(&crm()).await.unwrap(), None);
+    let (contact, company) = (ModelName::new("contact"), ModelName::new("company"));
+    assert_eq!(tenant.next_due(&crm(), &contact).await.unwrap(), None);
     for (n, delivery) in [(0, dirty(50)), (1, dirty(-10)), (2, Delivery::Clean), (3, parked(-99)), (4, dirty(-20))] {
         set_delivery(&*tenant, n, delivery).await;
     }
     for (now, limit, wanted) in
         [(-21, 10, vec![]), (-20, 10, vec![4]), (0, 10, vec![4, 1]), (0, 1, vec![4]), (50, 10, vec![4, 1, 0])]
     {
-        let due = tenant.due_deliveries(&desk(), NOW.plus(now), limit).await.unwrap();
+        let due = tenant.due_deliveries(&desk(), &contact, NOW.plus(now), limit).await.unwrap();
         let wanted: Vec<_> = wanted.into_iter().map(|n| id_of(&acme(), n)).collect();
         assert_eq!(due, wanted, "at {now}, at most {limit}");
     }
-    assert_eq!(tenant.next_due(&desk()).await.unwrap(), Some(NOW.plus(-20)));
-    assert!(tenant.due_deliveries(&crm(), NOW.plus(99), 10).await.unwrap().is_empty());
+    assert_eq!(tenant.next_due(&desk(), &contact).await.unwrap(), Some(NOW.plus(-20)));
+    assert!(tenant.due_deliveries(&crm(), &contact, NOW.plus(99), 10).await.unwrap().is_empty());
+    assert_eq!(tenant.next_due(&desk(), &company).await.unwrap(), None, "no company is owed anything");
+    assert!(tenant.due_deliveries(&desk(), &company, NOW.plus(99), 10).await.unwrap().is_empty());
     let count = tenant.count_deliveries(Some(&desk())).await.unwrap();
     assert_eq!(count, DeliveryCount { clean: 1, dirty: 3, parked: 1 });
     assert_eq!(tenant.count_deliveries(None).await.unwrap(), DeliveryCount { clean: 6, dirty: 3, parked: 1 });
