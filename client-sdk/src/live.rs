@@ -165,7 +165,8 @@ impl Live {
         let unreachable = |reason: String| Error::Unreachable { url: url.to_string(), reason };
         let mut request = url.as_str().into_client_request().map_err(|error| unreachable(error.to_string()))?;
         request.headers_mut().extend(self.api.headers());
-        let connecting = tokio::time::timeout(CONNECT_TIME_MAX, tokio_tungstenite::connect_async(request));
+        let connecting = tokio_tungstenite::connect_async_with_config(request, None, true);
+        let connecting = tokio::time::timeout(CONNECT_TIME_MAX, connecting);
         let connected = connecting.await.map_err(|_| unreachable("no answer to the handshake".to_owned()))?;
         let (mut socket, _) = connected.map_err(|error| match error {
             tungstenite::Error::Http(answer) => {

@@ -16,7 +16,7 @@ use tokio::{
     time::{MissedTickBehavior, interval, timeout},
 };
 use tokio_tungstenite::{
-    MaybeTlsStream, WebSocketStream, connect_async,
+    MaybeTlsStream, WebSocketStream, connect_async_with_config,
     tungstenite::{Message, client::IntoClientRequest as _},
 };
 
@@ -126,7 +126,7 @@ fn contact(number: usize) -> JsonFields {
 async fn subscribe(address: &str) -> Result<Socket> {
     let mut request = address.into_client_request()?;
     request.headers_mut().insert(AUTHORIZATION, format!("Bearer {KEY}").parse()?);
-    let (mut socket, _) = connect_async(request).await?;
+    let (mut socket, _) = connect_async_with_config(request, None, true).await?;
     socket.send(Message::text(json!({"type": "subscribe"}).to_string())).await?;
     match socket.next().await {
         Some(Ok(Message::Text(text))) if text.contains("\"subscribed\"") => Ok(socket),

@@ -22,6 +22,10 @@ mod stage;
 
 use clap::{Parser, ValueEnum};
 
+/// The product's own, for the floors as well.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Whatever goes wrong ends the measurement; there is nobody to recover for.
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 

@@ -14,6 +14,7 @@ use std::{
     time::Duration,
 };
 
+use axum::serve::ListenerExt as _;
 use syncline_connectors::http::{HttpClient, ReqwestClient};
 use syncline_core::ids::ConnectionId;
 use tokio::{net::TcpListener, task::JoinHandle};
@@ -92,6 +93,12 @@ impl Service {
         let state = AppState { store: store.clone(), commands: engine.clone(), feed: feed.clone(), facts };
         let drain = CancellationToken::new();
         let drained = drain.clone().cancelled_owned();
+        // A change is a small frame after another; held back until the last one is acknowledged, it comes 40 ms late.
+        let listener = listener.tap_io(|stream| {
+            if let Err(error) = stream.set_nodelay(true) {
+                tracing::debug!(%error, "a connection's frames may come late");
+            }
+        });
         let serving =
             tokio::spawn(axum::serve(listener, http::router(state)).with_graceful_shutdown(drained).into_future());
         Ok(Self { address, store, engine, feed, drain, serving })

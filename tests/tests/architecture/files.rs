@@ -92,7 +92,6 @@ fn the_checkers_find_what_they_must() {
         ("fn f() {\n    x.expect(\"y\").unwrap();\n}", 2),
         ("fn f() {\n    // The list was checked to hold one element.\n    x.unwrap();\n}", 0),
         ("fn f() {\n    self.expect(Token::From)?;\n}", 0),
-        ("fn f() {\n    web.expect(Method::GET)?;\n}", 0),
         ("fn f() {\n    x.unwrap_or(1);\n    expect(2);\n}", 0),
         ("#[cfg(test)]\nmod tests { fn f() { x.unwrap(); } }", 0),
     ] {
