@@ -89,7 +89,7 @@ impl Pass<'_> {
         replica.settled = tick;
         // What the write made of the version is not known: no reading from before it can be told to be newer.
         replica.version = None;
-        // Done for now; what is still owed is marked again before the commit.
+        // Whatever is still owed is marked again before the commit.
         replica.delivery = Delivery::Clean;
         if let Some(answer) = answer {
             self.adopt_answer(connection, intent, *answer, clean)?;

@@ -47,23 +47,19 @@ pub(in crate::demo) struct Losses {
 /// All edits that changed something.
 pub(in crate::demo) fn gather(evidence: &Evidence) -> Edits {
     let mut edits = Edits::new();
+    let mut add = |edit: Edit| {
+        if edit.seen != edit.value {
+            edits.entry(edit.record.clone()).or_default().push(edit);
+        }
+    };
     for (account, side) in evidence.accounts.iter().enumerate() {
         for entry in side.log.iter().filter(|entry| entry.by_user() && entry.writes()) {
             // What came and went before anybody else saw it is nobody's loss.
             let Some(record) = evidence.record_of(account, &entry.id) else { continue };
-            for (slot, seen, value) in written(account, entry).filter(|(_, seen, value)| seen != value) {
+            for (slot, seen, value) in written(account, entry) {
                 let (place, seq, at_us) = (Place::Account(account), entry.seq, entry.at_us);
                 let (object, record) = (entry.id.clone(), record.to_owned());
-                edits.entry(record.clone()).or_default().push(Edit {
-                    place,
-                    seq,
-                    at_us,
-                    object,
-                    record,
-                    slot,
-                    seen,
-                    value,
-                });
+                add(Edit { place, seq, at_us, object, record, slot, seen, value });
             }
         }
     }
@@ -72,20 +68,8 @@ pub(in crate::demo) fn gather(evidence: &Evidence) -> Edits {
             let Some(field) = Field::named(name) else { continue };
             for (slot, value) in slots(field, Place::Product, sent) {
                 let seen = shown_in(&noted.seen, &slot);
-                if seen != value {
-                    let (record, object) = (noted.record.clone(), noted.record.clone());
-                    let (place, seq, at_us) = (Place::Product, 0, noted.at_us);
-                    edits.entry(record.clone()).or_default().push(Edit {
-                        place,
-                        seq,
-                        at_us,
-                        object,
-                        record,
-                        slot,
-                        seen,
-                        value,
-                    });
-                }
+                let (record, object) = (noted.record.clone(), noted.record.clone());
+                add(Edit { place: Place::Product, seq: 0, at_us: noted.at_us, object, record, slot, seen, value });
             }
         }
     }
