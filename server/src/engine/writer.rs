@@ -34,7 +34,7 @@ use crate::{
 pub(super) const LANES: usize = 2;
 /// How many deliveries are brought up to date in one round.
 const DELIVERIES_PER_ROUND: u32 = 200;
-/// How long what was read before a batch is trusted: no row is sent later than this.
+/// How long after a batch was begun its rows may be sent: what was read before it is no longer fresh then.
 const FRESH_FOR: Duration = Duration::from_secs(2);
 /// How often the rows of one batch are sent at most.
 const SENDINGS_MAX: u32 = 10;

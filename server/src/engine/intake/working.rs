@@ -81,7 +81,7 @@ impl<'a> Working<'a> {
         })
     }
 
-    /// Refuses the batch where the record has another version by now. The commit compares heads, so a version that holds
+    /// Refuses the batch where the record has another version by now. The commit compares revisions, so a version that holds
     /// here still holds when the batch is durable.
     pub(super) fn require_version(&self, only_at: Option<(RecordId, u64)>) -> Result<(), IntakeError> {
         let Some((record, expected)) = only_at else { return Ok(()) };
