@@ -135,7 +135,12 @@ impl Pass<'_> {
         Ok(side.mapping.fields().filter(unseen).cloned().collect())
     }
 
-    fn keep_lost_to_delete(&mut self, name: &FieldName, delete: Hash, origin: &Origin) -> Result<(), ReconcileError> {
+    pub(super) fn keep_lost_to_delete(
+        &mut self,
+        name: &FieldName,
+        delete: Hash,
+        origin: &Origin,
+    ) -> Result<(), ReconcileError> {
         let Some(loser) = self.standing(name)? else { return Ok(()) };
         let winner =
             Candidate { op: delete, value: Value::Null, origin: origin.clone(), clock: Clock::arrival(self.now.at) };

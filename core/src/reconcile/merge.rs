@@ -96,8 +96,10 @@ impl Pass<'_> {
             ops.insert(edit.name.clone(), op);
             edited.push((edit, field, self.rebased(edit, field, heads)?));
         }
-        let puts: Vec<Put<'_>> =
-            edited.iter().map(|(edit, field, new)| Put { name: &edit.name, field, old: &edit.old, new }).collect();
+        let puts: Vec<Put<'_>> = edited
+            .iter()
+            .map(|(edit, field, new)| Put { name: &edit.name, field, old: &edit.old, new, as_text_object: false })
+            .collect();
         let hash = self.state.document.write_at(actor, heads, &puts, self.now.at)?;
         if let Some(hash) = hash {
             self.record(ChangeEntry { hash, at: self.now.at, origin: origin.clone(), ops: Ops::Edit(ops) });
@@ -117,7 +119,12 @@ impl Pass<'_> {
         Ok(edit.new.clone())
     }
 
-    fn hashes_at(&mut self, name: &FieldName, field: &Field, heads: &Heads) -> Result<Heads, ReconcileError> {
+    pub(super) fn hashes_at(
+        &mut self,
+        name: &FieldName,
+        field: &Field,
+        heads: &Heads,
+    ) -> Result<Heads, ReconcileError> {
         let visible = if heads == self.state.document.heads() {
             self.state.document.visible(name, field)?
         } else {
@@ -128,12 +135,13 @@ impl Pass<'_> {
 
     /// Lets the field's policy choose among the visible values and those in `unseen`, keeps the losers as conflicts, and
     /// leaves exactly one visible value: the winner's.
-    fn settle(&mut self, name: &FieldName, unseen: &Heads) -> Result<(), ReconcileError> {
+    pub(super) fn settle(&mut self, name: &FieldName, unseen: &Heads) -> Result<(), ReconcileError> {
         let model = &self.plan.model;
         let Some(field) = model.field(name).filter(|field| field.policy.merge() == Merge::Register) else {
             return Ok(());
         };
-        let visible: Heads = self.state.document.visible(name, field)?.into_iter().map(|(hash, _)| hash).collect();
+        let shown = self.state.document.visible(name, field)?;
+        let visible: Heads = shown.iter().map(|(hash, _)| *hash).collect();
         let contenders = self.contenders(name, field, &visible, unseen)?;
         let (admitted, refused) = self.judge(name, field, contenders)?;
         let Some(winner) = self.choose(name, field, &admitted, &refused)? else { return Ok(()) };
@@ -144,8 +152,12 @@ impl Pass<'_> {
         {
             self.keep_loser(name, &loser.candidate, &winner.candidate, reason, false);
         }
-        let stands = match visible.as_slice() {
-            [only] => self.effective(name, *only) == winner.candidate.op,
+        let stands = match shown.as_slice() {
+            // A client may write a value in a spelling that the field folds away.
+            [(only, value)] => {
+                self.effective(name, *only) == winner.candidate.op
+                    && (self.received != Some(*only) || *value == winner.candidate.value)
+            }
             _ => false,
         };
         if !stands {
@@ -164,7 +176,7 @@ impl Pass<'_> {
     ) -> Result<Vec<Known>, ReconcileError> {
         let effective: BTreeSet<Hash> = visible.iter().chain(unseen).map(|hash| self.effective(name, *hash)).collect();
         let mut seen_by_others = BTreeSet::new();
-        for hash in visible {
+        for hash in visible.iter().chain(unseen.iter().filter(|hash| self.received == Some(**hash))) {
             let own = self.effective(name, *hash);
             let over = self.over(name, own);
             seen_by_others.extend(over.iter().map(|hash| self.effective(name, *hash)).filter(|seen| *seen != own));
@@ -183,7 +195,7 @@ impl Pass<'_> {
     ) -> Result<(Vec<Known>, Vec<Known>), ReconcileError> {
         let (mut admitted, mut refused) = (Vec::new(), Vec::new());
         for contender in contenders {
-            let mut fits = true;
+            let mut fits = !self.unfit.contains(&(name.clone(), contender.candidate.op));
             for replaced in contender.over.clone() {
                 let before = self.known(name, field, self.effective(name, replaced))?.candidate.value;
                 let after = &contender.candidate.value;
@@ -235,8 +247,17 @@ impl Pass<'_> {
         let Some(first) = contenders.iter().min_by_key(|known| known.arrival) else { return Ok(None) };
         match first.over.first() {
             Some(before) => self.known(name, field, self.effective(name, *before)).map(Some),
+            None if self.unfit.contains(&(name.clone(), first.candidate.op)) => Ok(Some(self.nothing(first))),
             None => Ok(Some(first.clone())),
         }
+    }
+
+    /// The blank that stood before the first value of a field, which does not fit it.
+    fn nothing(&self, unfit: &Known) -> Known {
+        let clock = unfit.candidate.clock;
+        let op = Hash(*blake3::hash(&unfit.candidate.op.0).as_bytes());
+        let candidate = Candidate { op, value: Value::Null, origin: Origin::Service, clock };
+        Known { candidate, over: Heads::new(), arrival: unfit.arrival }
     }
 
     /// Nobody writes the field anywhere until a person has chosen.
@@ -266,7 +287,9 @@ impl Pass<'_> {
         let heads = self.state.document.heads().clone();
         let service = Actor::service(&self.state.tenant, WRITER_EPOCH);
         let value = &winner.candidate.value;
-        let puts = [Put { name, field, old: &Value::Null, new: value }];
+        // Clients that edit a text object in place go on doing so.
+        let as_text_object = self.received.is_some() && self.state.document.holds_text_object(name)?;
+        let puts = [Put { name, field, old: &Value::Null, new: value, as_text_object }];
         if let Some(hash) = self.state.document.write_at(&service, &heads, &puts, self.now.at)? {
             let op = Op {
                 value: value.clone(),
@@ -331,7 +354,12 @@ impl Pass<'_> {
                 Ops::Edit(ops) => ops.get(name)?.clock,
                 Ops::Deleted(_) => return None,
             };
-            Some(Candidate { op: entry.hash, value: value.clone(), origin: entry.origin.clone(), clock })
+            let inherited = match &entry.ops {
+                Ops::Edit(ops) => ops.get(name).and_then(|op| op.inherited.clone()),
+                _ => None,
+            };
+            let origin = inherited.unwrap_or_else(|| entry.origin.clone());
+            Some(Candidate { op: entry.hash, value: value.clone(), origin, clock })
         })
     }
 
@@ -361,6 +389,16 @@ impl Pass<'_> {
 
     fn over(&self, name: &FieldName, hash: Hash) -> Heads {
         self.op(name, hash).map(|op| op.over.clone()).unwrap_or_default()
+    }
+
+    /// The latest journal entries that wrote the field, newest first.
+    pub(super) fn entries_of(&self, name: &FieldName) -> impl Iterator<Item = &ChangeEntry> {
+        let writes = move |entry: &&ChangeEntry| match &entry.ops {
+            Ops::Edit(ops) => ops.contains_key(name),
+            Ops::Genesis { .. } => true,
+            Ops::Deleted(_) => false,
+        };
+        self.state.journal.iter().rev().filter(writes)
     }
 
     fn op(&self, name: &FieldName, hash: Hash) -> Option<&Op> {

@@ -6,6 +6,7 @@
 //! * [`observe`]: does this reading count, and what did its system change?
 //! * [`link`]: the first reading of an object: a new record, or a record's new replica.
 //! * [`edit`]: an edit by a client of the API.
+//! * [`receive`]: changes that clients made themselves, read as edits, and put right where they do not fit.
 //! * [`merge`]: makes each edit at the heads its writer had seen, lets the policy choose, keeps what lost.
 //! * [`deletes`]: deletes, restores, and deletes that meet edits.
 //! * [`agree`]: after every input: which replicas agree with the record, and which are to be written.
@@ -20,6 +21,7 @@ mod merge;
 mod observe;
 mod prepare;
 mod receipt;
+mod receive;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,7 +29,7 @@ use crate::{
     conflict::Conflict,
     document::{Actor, Document, DocumentError},
     ids::{ConnectionId, ExternalId, FieldName, RecordId},
-    journal::{ChangeEntry, Origin},
+    journal::{ChangeEntry, Hash, Origin},
     plan::SyncPlan,
     record::RecordState,
     remote::{ProviderError, Refusal},
@@ -57,6 +59,8 @@ pub enum Input {
     },
     /// A client of the API edited the record.
     Edited(ClientEdit),
+    /// A client that holds the document sent changes of its own.
+    Received(Received),
     /// A delivery worker is ready to write.
     Prepare {
         /// To which system.
@@ -100,6 +104,15 @@ pub struct ClientEdit {
     pub delete: Option<bool>,
     /// The edit settles an open question about these fields, even where it changes no value.
     pub settles: bool,
+}
+
+/// Changes of the document that a client made: vetted, in an order in which each finds its dependencies.
+#[derive(Clone, Debug)]
+pub struct Received {
+    /// Whose changes they are.
+    pub principal: String,
+    /// The changes.
+    pub changes: Vec<automerge::Change>,
 }
 
 /// How a write ended, with the answer already read through the mapping.
@@ -270,12 +283,24 @@ pub fn create_by_client(
     edit::create(plan, id, principal, fields, now)
 }
 
+/// Creates a record from a document that a client began: its changes, vetted, in an order in which each finds its
+/// dependencies. What does not fit the model is put right by changes of the service.
+pub fn create_from_document(
+    plan: &SyncPlan,
+    id: RecordId,
+    received: &Received,
+    now: Now,
+) -> Result<(RecordState, Outcome), ReconcileError> {
+    receive::create(plan, id, received, now)
+}
+
 /// Applies one input to a record.
 pub fn reconcile(plan: &SyncPlan, state: &mut RecordState, input: Input, now: Now) -> Result<Outcome, ReconcileError> {
     let mut pass = Pass::new(plan, state, now);
     match input {
         Input::Observed { connection, observation } => pass.observe(&connection, observation)?,
         Input::Edited(edit) => pass.client_edit(&edit)?,
+        Input::Received(received) => pass.receive(&received)?,
         Input::Prepare { connection, looked_at, conditional } => {
             pass.prepare(&connection, looked_at, conditional)?;
         }
@@ -300,6 +325,10 @@ struct Pass<'a> {
     moved: BTreeSet<ConnectionId>,
     /// The replica whose delivery this pass has given up until a person looks or the record changes.
     given_up: Option<ConnectionId>,
+    /// The client's change that is being taken in.
+    received: Option<Hash>,
+    /// Ops of clients whose values do not fit their fields.
+    unfit: BTreeSet<(FieldName, Hash)>,
 }
 
 impl<'a> Pass<'a> {
@@ -316,6 +345,8 @@ impl<'a> Pass<'a> {
             written: BTreeSet::new(),
             moved: BTreeSet::new(),
             given_up: None,
+            received: None,
+            unfit: BTreeSet::new(),
         }
     }
 

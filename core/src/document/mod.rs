@@ -1,19 +1,27 @@
 //! The Automerge document of a record: `{ v, type, fields: { name → scalar | Text | Counter | set map }, deleted }`.
 //!
-//! Values go in and out in canonical form; everything that is particular to Automerge stays in this file.
+//! Values go in and out in canonical form; everything that is particular to Automerge stays in this folder.
+//!
+//! # Layout
+//!
+//! * this file: actors, documents, and the changes that this service makes.
+//! * `received`: changes that clients made. `values`: one value on its way in or out.
+
+mod received;
+mod values;
 
 use automerge::{
     ActorId, Automerge, AutomergeError, ChangeHash, ObjId, ObjType, PatchLog, ROOT, ReadDoc, ScalarValue,
     Value as AmValue, hydrate,
     transaction::{CommitOptions, Transactable},
 };
-use rust_decimal::{Decimal, prelude::ToPrimitive};
 
+pub use self::received::{Facts, Written, WrittenField, merge_texts};
+use self::values::{decode, hydrate_value, insert, write_value};
 use crate::{
     ids::{ConnectionId, FieldName, ModelName, TenantId},
     journal::{Hash, Heads},
-    model::{Field, FieldType, Model},
-    policies::Merge,
+    model::{Field, Model},
     time::Millis,
     value::{Fields, Value},
 };
@@ -83,6 +91,8 @@ pub struct Put<'a> {
     pub old: &'a Value,
     /// What the writer wants to see.
     pub new: &'a Value,
+    /// Write a text as a text object, which JavaScript clients edit in place, though the field holds one value at a time.
+    pub as_text_object: bool,
 }
 
 impl Document {
@@ -176,7 +186,7 @@ impl Document {
     ) -> Result<Option<Hash>, DocumentError> {
         let current = *heads == self.heads;
         let heads = to_automerge(heads);
-        self.change(actor, at, |doc| {
+        self.change(actor, |doc| {
             let mut tx = if current {
                 doc.transaction()
             } else {
@@ -201,7 +211,7 @@ impl Document {
         deleted: Option<Millis>,
         at: Millis,
     ) -> Result<Option<Hash>, DocumentError> {
-        self.change(actor, at, |doc| {
+        self.change(actor, |doc| {
             let mut tx = doc.transaction();
             match deleted {
                 Some(since) => tx.put(ROOT, "deleted", ScalarValue::Timestamp(since.0))?,
@@ -214,7 +224,6 @@ impl Document {
     fn change(
         &mut self,
         actor: &Actor,
-        _at: Millis,
         write: impl FnOnce(&mut Automerge) -> Result<Option<ChangeHash>, DocumentError>,
     ) -> Result<Option<Hash>, DocumentError> {
         let doc = self.load()?;
@@ -279,149 +288,4 @@ fn op_hash(doc: &Automerge, id: &ObjId) -> Result<Hash, DocumentError> {
     doc.hash_for_opid(id)
         .map(|hash| Hash(hash.0))
         .ok_or_else(|| DocumentError::Damaged("an op belongs to no change".into()))
-}
-
-fn insert(map: &mut hydrate::Map, key: &str, value: hydrate::Value) {
-    map.insert(key.to_owned(), hydrate::MapValue { value, conflict: false });
-}
-
-fn hydrate_value(field: &Field, value: &Value, doc: &Automerge) -> hydrate::Value {
-    match (field.policy.merge(), value) {
-        (Merge::Set, Value::Set(members)) => {
-            let mut map = hydrate::Map::default();
-            for member in members {
-                insert(&mut map, member, hydrate::Value::Scalar(ScalarValue::Boolean(true)));
-            }
-            hydrate::Value::Map(map)
-        }
-        (Merge::Text, Value::Text(text)) => hydrate::Value::Text(hydrate::Text::new(doc.text_encoding(), text)),
-        (Merge::Counter, Value::Int(number)) => hydrate::Value::Scalar(ScalarValue::counter(*number)),
-        _ => hydrate::Value::Scalar(encode(value)),
-    }
-}
-
-fn write_value<T: Transactable>(tx: &mut T, map: &ObjId, put: &Put<'_>) -> Result<(), DocumentError> {
-    let key = put.name.as_str();
-    match (put.field.policy.merge(), put.new) {
-        (Merge::Set, Value::Set(members)) => write_set(tx, map, put, members),
-        (Merge::Text, Value::Text(text)) => {
-            let object = match tx.get(map, key)? {
-                Some((AmValue::Object(ObjType::Text), id)) => id,
-                _ => tx.put_object(map, key, ObjType::Text)?,
-            };
-            if matches!(put.old, Value::Text(_)) {
-                return Ok(tx.update_text(&object, text)?);
-            }
-            // The writer saw nothing of what stands here: replaced as a whole, two texts do not mix.
-            let length = tx.length(&object);
-            Ok(tx.splice_text(&object, 0, isize::try_from(length).unwrap_or(isize::MAX), text)?)
-        }
-        (Merge::Counter, Value::Int(number)) => match tx.get(map, key)? {
-            Some((AmValue::Scalar(scalar), _)) if matches!(scalar.as_ref(), ScalarValue::Counter(_)) => {
-                let before = if let Value::Int(before) = put.old { *before } else { 0 };
-                Ok(tx.increment(map, key, number.saturating_sub(before))?)
-            }
-            _ => Ok(tx.put(map, key, ScalarValue::counter(*number))?),
-        },
-        _ => Ok(tx.put(map, key, encode(put.new))?),
-    }
-}
-
-fn write_set<T: Transactable>(
-    tx: &mut T,
-    map: &ObjId,
-    put: &Put<'_>,
-    members: &std::collections::BTreeSet<String>,
-) -> Result<(), DocumentError> {
-    let key = put.name.as_str();
-    let object = match tx.get(map, key)? {
-        Some((AmValue::Object(ObjType::Map), id)) => id,
-        _ => tx.put_object(map, key, ObjType::Map)?,
-    };
-    let empty = std::collections::BTreeSet::new();
-    let before = if let Value::Set(before) = put.old { before } else { &empty };
-    for added in members.difference(before) {
-        tx.put(&object, added.as_str(), true)?;
-    }
-    for removed in before.difference(members) {
-        tx.delete(&object, removed.as_str())?;
-    }
-    Ok(())
-}
-
-/// A canonical value as an Automerge scalar. Dates and decimals are text: JavaScript has no exact type for either.
-fn encode(value: &Value) -> ScalarValue {
-    match value {
-        Value::Null => ScalarValue::Null,
-        Value::Bool(flag) => ScalarValue::Boolean(*flag),
-        Value::Int(number) => ScalarValue::Int(*number),
-        Value::Decimal(number) => ScalarValue::Str(number.normalize().to_string().into()),
-        Value::Text(text) => ScalarValue::Str(text.as_str().into()),
-        Value::Date(day) => ScalarValue::Str(day.to_string().into()),
-        Value::DateTime(at) => ScalarValue::Timestamp(at.0),
-        // A set under a register policy: its members joined by a unit separator, which no member may hold.
-        Value::Set(members) => {
-            ScalarValue::Str(members.iter().map(String::as_str).collect::<Vec<_>>().join("\u{1f}").into())
-        }
-    }
-}
-
-/// An Automerge value as a canonical one. Plain JavaScript clients write strings as `Text` objects and whole numbers as floats; both are accepted.
-fn decode(
-    doc: &Automerge,
-    field: &Field,
-    value: &AmValue<'_>,
-    id: &ObjId,
-    heads: Option<&[ChangeHash]>,
-) -> Result<Value, DocumentError> {
-    Ok(match value {
-        AmValue::Object(ObjType::Text) => {
-            let text = match heads {
-                Some(heads) => doc.text_at(id, heads)?,
-                None => doc.text(id)?,
-            };
-            decode_text(field, text)
-        }
-        AmValue::Object(ObjType::Map | ObjType::Table) => Value::Set(match heads {
-            Some(heads) => doc.keys_at(id, heads).collect(),
-            None => doc.keys(id).collect(),
-        }),
-        AmValue::Object(ObjType::List) => Value::Null,
-        AmValue::Scalar(scalar) => decode_scalar(field, scalar),
-    })
-}
-
-fn decode_scalar(field: &Field, scalar: &ScalarValue) -> Value {
-    match scalar {
-        ScalarValue::Boolean(flag) => Value::Bool(*flag),
-        ScalarValue::Int(number) => decode_number(field, Decimal::from(*number)),
-        ScalarValue::Uint(number) => decode_number(field, Decimal::from(*number)),
-        ScalarValue::F64(number) => {
-            Decimal::try_from(*number).map_or(Value::Null, |number| decode_number(field, number))
-        }
-        ScalarValue::Counter(counter) => Value::Int(counter.into()),
-        ScalarValue::Timestamp(at) => Value::DateTime(Millis(*at)),
-        ScalarValue::Str(text) => decode_text(field, text.to_string()),
-        ScalarValue::Null | ScalarValue::Bytes(_) | ScalarValue::Unknown { .. } => Value::Null,
-    }
-}
-
-fn decode_number(field: &Field, number: Decimal) -> Value {
-    match field.ty {
-        FieldType::Decimal { .. } => Value::Decimal(number.normalize()),
-        _ => number.to_i64().map_or(Value::Decimal(number.normalize()), Value::Int),
-    }
-}
-
-fn decode_text(field: &Field, text: String) -> Value {
-    match &field.ty {
-        FieldType::Date => text.parse().map_or(Value::Text(text), Value::Date),
-        FieldType::Decimal { .. } => {
-            text.parse::<Decimal>().map_or(Value::Text(text), |number| Value::Decimal(number.normalize()))
-        }
-        FieldType::Set { .. } => {
-            Value::Set(text.split('\u{1f}').filter(|member| !member.is_empty()).map(str::to_owned).collect())
-        }
-        _ => Value::Text(text),
-    }
 }

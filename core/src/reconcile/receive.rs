@@ -1,0 +1,301 @@
+//! Changes that clients made in their own copies of the document. Automerge has merged them already; here they are read as
+//! edits, put into the journal, settled by the fields' policies, and put right where they do not fit the model.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use automerge::Change;
+
+use super::{Now, Outcome, Pass, Received, ReconcileError, WRITER_EPOCH, newborn};
+use crate::{
+    document::{Actor, Document, Put, Written, WrittenField, merge_texts},
+    ids::{FieldName, RecordId},
+    journal::{ChangeEntry, Hash, Heads, Op, Ops, Origin},
+    model::{DeleteRace, Field},
+    plan::SyncPlan,
+    policies::Merge,
+    record::RecordState,
+    time::{Clock, ClockKind, Millis},
+    value::{Fields, Value},
+};
+
+/// Clients' changes carry whole seconds.
+const CHANGE_PRECISION_MS: u32 = 1_000;
+
+pub(super) fn create(
+    plan: &SyncPlan,
+    id: RecordId,
+    received: &Received,
+    now: Now,
+) -> Result<(RecordState, Outcome), ReconcileError> {
+    let mut document = Document::from_changes(&received.changes)?;
+    let fields = document.fields(&plan.model)?;
+    let origin = Origin::Client(received.principal.clone());
+    let entries: Vec<ChangeEntry> = received
+        .changes
+        .iter()
+        .map(|change| {
+            let ops = Ops::Genesis { clock: clock_of(change, now.at), clocks: BTreeMap::new() };
+            ChangeEntry { hash: Hash(change.hash().0), at: now.at, origin: origin.clone(), ops }
+        })
+        .collect();
+    let first = entries
+        .first()
+        .cloned()
+        .ok_or_else(|| crate::document::DocumentError::Damaged("a client's document has no change".into()))?;
+    let mut state = newborn(plan, id, document, first, fields, now);
+    state.journal = entries.clone();
+    let mut pass = Pass::new(plan, &mut state, now);
+    pass.out.created = true;
+    pass.out.entries = entries;
+    pass.put_newborn_right()?;
+    pass.state.fields = pass.state.document.fields(&plan.model)?;
+    pass.agree()?;
+    let mut out = pass.out;
+    out.verdict = super::Verdict::Changed;
+    out.touched = state.replicas.keys().cloned().collect();
+    out.changed = state.fields.keys().map(|name| (name.clone(), origin.clone())).collect();
+    Ok((state, out))
+}
+
+/// When the client made the change: by its own clock, but never later than now.
+fn clock_of(change: &Change, now: Millis) -> Clock {
+    match change.timestamp() {
+        seconds if seconds > 0 => Clock {
+            at: Millis(seconds.saturating_mul(1_000).min(now.0)),
+            precision_ms: CHANGE_PRECISION_MS,
+            kind: ClockKind::Field,
+        },
+        _ => Clock::exact(now),
+    }
+}
+
+impl Pass<'_> {
+    /// Takes a client's changes in, one after the other.
+    pub(super) fn receive(&mut self, received: &Received) -> Result<(), ReconcileError> {
+        let origin = Origin::Client(received.principal.clone());
+        for change in &received.changes {
+            self.receive_change(&origin, change)?;
+        }
+        Ok(())
+    }
+
+    fn receive_change(&mut self, origin: &Origin, change: &Change) -> Result<(), ReconcileError> {
+        let hash = Hash(change.hash().0);
+        let standing = self.state.document.fields(&self.plan.model)?;
+        let was_deleted = self.state.deleted.is_some();
+        let written = self.state.document.receive(change, &self.plan.model)?;
+        let ops = self.ops_of(change, hash, &written)?;
+        let entry = ChangeEntry { hash, at: self.now.at, origin: origin.clone(), ops: Ops::Edit(ops) };
+        self.record(entry);
+        self.received = Some(hash);
+        for (name, field) in &written.fields {
+            self.written.insert(name.clone());
+            self.forget_writes(name);
+            self.settle_received(name, hash, field, &standing)?;
+        }
+        self.received = None;
+        self.remove_strays(&written.strays)?;
+        if was_deleted && !written.fields.is_empty() && written.deleted.is_none() {
+            self.edit_meets_delete(&written.fields.keys().cloned().collect::<Vec<_>>())?;
+        }
+        match written.deleted {
+            Some(true) => self.deleted_by_client(origin, change),
+            Some(false) => self.undelete(origin, &self.service_actor()),
+            None => Ok(()),
+        }
+    }
+
+    /// What the change wrote, for the journal. Values that do not fit their fields are noted as unfit.
+    fn ops_of(
+        &mut self,
+        change: &Change,
+        hash: Hash,
+        written: &Written,
+    ) -> Result<BTreeMap<FieldName, Op>, ReconcileError> {
+        let clock = clock_of(change, self.now.at);
+        let mut ops = BTreeMap::new();
+        for (name, field) in &written.fields {
+            let Some(declared) = self.plan.model.field(name) else { continue };
+            let over = self.seen_before(name, change, &field.over)?;
+            let value = match admitted(declared, field.new.clone()) {
+                Some(value) => value,
+                None => {
+                    self.unfit.insert((name.clone(), hash));
+                    field.new.clone()
+                }
+            };
+            ops.insert(name.clone(), Op { value, clock, over, repeats: None, inherited: None });
+        }
+        Ok(ops)
+    }
+
+    /// The ops of the field that the change's writer had directly seen: those visible to it, and before them an edit that left
+    /// no visible op of its own.
+    fn seen_before(&mut self, name: &FieldName, change: &Change, visible: &Heads) -> Result<Heads, ReconcileError> {
+        let earlier: Vec<Hash> = self.entries_of(name).map(|entry| entry.hash).collect();
+        let seen = self.state.document.seen_by(change.deps(), &earlier)?;
+        let newest = earlier.into_iter().find(|hash| seen.contains(hash));
+        let hidden = newest.filter(|newest| !visible.contains(newest));
+        Ok(hidden.into_iter().chain(visible.iter().copied()).collect())
+    }
+
+    fn settle_received(
+        &mut self,
+        name: &FieldName,
+        hash: Hash,
+        field: &WrittenField,
+        standing: &Fields,
+    ) -> Result<(), ReconcileError> {
+        let Some(declared) = self.plan.model.field(name) else { return Ok(()) };
+        if declared.policy.merge() == Merge::Register {
+            let unseen = if field.visible { Heads::new() } else { vec![hash] };
+            return self.settle(name, &unseen);
+        }
+        let before = standing.get(name).cloned().unwrap_or_default();
+        let shown = self.state.document.visible(name, declared)?.pop().map_or(Value::Null, |(_, value)| value);
+        let wanted = match self.unfit.contains(&(name.clone(), hash)) {
+            true => before,
+            false if field.in_place && !field.misshapen => shown.clone(),
+            false => merged(declared, field, &before)?,
+        };
+        let wanted = admitted(declared, wanted).unwrap_or_else(|| standing.get(name).cloned().unwrap_or_default());
+        if shown == wanted && !field.misshapen {
+            return Ok(());
+        }
+        let old = if field.misshapen { Value::Null } else { shown };
+        self.put_right(name, declared, old, wanted, hash)
+    }
+
+    /// Writes what a client's change was to come to, as the service and in the client's name.
+    fn put_right(
+        &mut self,
+        name: &FieldName,
+        field: &Field,
+        old: Value,
+        wanted: Value,
+        received: Hash,
+    ) -> Result<(), ReconcileError> {
+        let heads = self.state.document.heads().clone();
+        let over = self.hashes_at(name, field, &heads)?;
+        let puts = [Put { name, field, old: &old, new: &wanted, as_text_object: false }];
+        let service = self.service_actor();
+        if let Some(hash) = self.state.document.write_at(&service, &heads, &puts, self.now.at)? {
+            let entry = self.state.journal.iter().rev().find(|entry| entry.hash == received);
+            let (inherited, clock) = match entry.map(|entry| (&entry.origin, &entry.ops)) {
+                Some((origin, Ops::Edit(ops))) => (Some(origin.clone()), ops.get(name).map(|op| op.clock)),
+                Some((origin, _)) => (Some(origin.clone()), None),
+                None => (None, None),
+            };
+            let clock = clock.unwrap_or(Clock::exact(self.now.at));
+            let op = Op { value: wanted, clock, over, repeats: None, inherited };
+            let ops = Ops::Edit(BTreeMap::from([(name.clone(), op)]));
+            self.record(ChangeEntry { hash, at: self.now.at, origin: Origin::Service, ops });
+        }
+        Ok(())
+    }
+
+    fn remove_strays(&mut self, strays: &BTreeSet<String>) -> Result<(), ReconcileError> {
+        if strays.is_empty() {
+            return Ok(());
+        }
+        let service = self.service_actor();
+        if let Some(hash) = self.state.document.remove_strays(&service, strays, self.now.at)? {
+            let ops = Ops::Edit(BTreeMap::new());
+            self.record(ChangeEntry { hash, at: self.now.at, origin: Origin::Service, ops });
+        }
+        Ok(())
+    }
+
+    /// A client marked the record as deleted. Edits that it had not seen meet the delete as the model says.
+    fn deleted_by_client(&mut self, origin: &Origin, change: &Change) -> Result<(), ReconcileError> {
+        let unseen = self.unseen_by_client(change)?;
+        let service = self.service_actor();
+        if !unseen.is_empty() && self.plan.model.deletes.race == DeleteRace::EditWins {
+            let hash = self.state.document.set_deleted(&service, None, self.now.at)?;
+            if let Some(hash) = hash {
+                let entry = ChangeEntry { hash, at: self.now.at, origin: Origin::Service, ops: Ops::Deleted(false) };
+                self.record(entry);
+            }
+            return Ok(());
+        }
+        // The service repeats the mark, so that it says when by one clock.
+        let hash = self.delete(origin, &service)?;
+        for name in unseen {
+            if let Some(hash) = hash {
+                self.keep_lost_to_delete(&name, hash, origin)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The fields that others wrote and the writer of the change had not seen.
+    fn unseen_by_client(&mut self, change: &Change) -> Result<Vec<FieldName>, ReconcileError> {
+        let own = Hash(change.hash().0);
+        let names: Vec<FieldName> = self.plan.model.fields.keys().cloned().collect();
+        let mut unseen = Vec::new();
+        for name in names {
+            let newest = self.entries_of(&name).map(|entry| entry.hash).find(|hash| *hash != own);
+            if let Some(newest) = newest
+                && self.state.document.seen_by(change.deps(), &[newest])?.is_empty()
+            {
+                unseen.push(name);
+            }
+        }
+        Ok(unseen)
+    }
+
+    /// Puts right what a client's first changes hold: spellings, values and keys that do not fit.
+    fn put_newborn_right(&mut self) -> Result<(), ReconcileError> {
+        let Some(last) = self.state.journal.last().map(|entry| entry.hash) else { return Ok(()) };
+        let strays = self.state.document.strays(&self.plan.model)?;
+        self.remove_strays(&strays)?;
+        let shown = self.state.document.fields(&self.plan.model)?;
+        for (name, field) in &self.plan.model.fields {
+            let Some(value) = shown.get(name) else { continue };
+            let wanted = admitted(field, value.clone()).unwrap_or_default();
+            let misshapen = self.state.document.is_misshapen(name, field)?;
+            if wanted != *value || misshapen {
+                let old = if misshapen { Value::Null } else { value.clone() };
+                self.put_right(name, field, old, wanted, last)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn service_actor(&self) -> Actor {
+        Actor::service(&self.state.tenant, WRITER_EPOCH)
+    }
+}
+
+/// The value in canonical form; `None` where the field cannot hold it, or no client may write it.
+fn admitted(field: &Field, value: Value) -> Option<Value> {
+    if field.computed {
+        return None;
+    }
+    field.admit(value).ok().filter(|value| !field.required || !value.is_blank())
+}
+
+/// What the client's edit makes of a value that others have changed meanwhile.
+fn merged(field: &Field, edit: &WrittenField, standing: &Value) -> Result<Value, ReconcileError> {
+    Ok(match (field.policy.merge(), &edit.new) {
+        (Merge::Set, Value::Set(new)) => {
+            let members =
+                |value: &Value| if let Value::Set(members) = value { members.clone() } else { BTreeSet::new() };
+            let (old, mut merged) = (members(&edit.old), members(standing));
+            merged.retain(|member| new.contains(member) || !old.contains(member));
+            merged.extend(new.difference(&old).cloned());
+            Value::Set(merged)
+        }
+        (Merge::Text, Value::Text(new)) => match (&edit.old, standing) {
+            (Value::Text(old), Value::Text(standing)) if old != standing => {
+                Value::Text(merge_texts(old, standing, new)?)
+            }
+            _ => edit.new.clone(),
+        },
+        (Merge::Counter, Value::Int(new)) => {
+            let number = |value: &Value| if let Value::Int(number) = value { *number } else { 0 };
+            Value::Int(number(standing).saturating_add(new.saturating_sub(number(&edit.old))))
+        }
+        _ => edit.new.clone(),
+    })
+}
