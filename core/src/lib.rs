@@ -11,6 +11,7 @@
 //! * [`remote`]: the data that connectors speak.
 //! * [`read`], [`outbox`], [`budget`]: backfill and incremental reads, deliveries and rate limits as state machines.
 //! * [`live`]: the messages of the live feed.
+//! * [`repo`]: the automerge-repo protocol's messages, and the vetting of what strangers send in them.
 
 pub mod budget;
 pub mod conflict;
@@ -29,5 +30,6 @@ pub mod reconcile;
 pub mod record;
 pub mod remote;
 pub mod replica;
+pub mod repo;
 pub mod time;
 pub mod value;

@@ -1,0 +1,15 @@
+//! The automerge-repo protocol, held against what its own JavaScript writes, and against hostile bytes.
+
+mod frames;
+mod hostile_frames;
+mod vectors;
+
+use bytes::Bytes;
+
+/// More than any test's frame has.
+const FRAME_BYTES_MAX: usize = 1 << 20;
+
+fn bytes(hex: &str) -> Bytes {
+    let digits = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).expect("two hexadecimal digits");
+    (0..hex.len()).step_by(2).map(digits).collect()
+}
