@@ -227,9 +227,11 @@ fn touched(doc: &Automerge, change: &Change) -> Touched {
         match (keys.next(), keys.next(), own) {
             (None, _, Some("deleted")) => touched.deleted = true,
             (Some(Prop::Map(root)), Some(Prop::Map(key)), _) if root == "fields" => {
-                drop(touched.keys.insert(key.clone()))
+                touched.keys.insert(key.clone());
             }
-            (Some(Prop::Map(root)), None, Some(key)) if root == "fields" => drop(touched.keys.insert(key.to_owned())),
+            (Some(Prop::Map(root)), None, Some(key)) if root == "fields" => {
+                touched.keys.insert(key.to_owned());
+            }
             _ => {}
         }
     }

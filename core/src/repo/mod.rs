@@ -3,6 +3,7 @@
 //!
 //! * [`id`]: a document's id and its URL; [`peer`]: the names that peers give themselves.
 //! * [`message`]: what a frame says; [`envelope`] wraps one payload for many receivers.
+//! * [`thread`]: what one peer has been told of one document, and what it is told next.
 
 mod cbor;
 mod decode;
@@ -11,6 +12,7 @@ pub mod envelope;
 pub mod id;
 pub mod message;
 pub mod peer;
+pub mod thread;
 
 pub use decode::WireError;
 pub use envelope::Envelope;

@@ -14,6 +14,7 @@ use syncline_core::{
 
 use super::{
     conflicts::Closing,
+    documents::{ActorClaim, DocumentWrite},
     inbox::HintId,
     quarantine::{QuarantineId, Quarantined},
     syncs::CheckpointPut,
@@ -34,6 +35,10 @@ pub struct CommitBatch {
     pub hints_done: Vec<HintId>,
     /// Conflicts that a person has settled.
     pub conflicts_closed: Vec<Closing>,
+    /// Changes to documents that are no record's own.
+    pub documents: Vec<DocumentWrite>,
+    /// Automerge actors that principals have begun to use.
+    pub actors: Vec<ActorClaim>,
 }
 
 impl CommitBatch {
@@ -50,6 +55,8 @@ impl CommitBatch {
             && self.released.is_empty()
             && self.hints_done.is_empty()
             && self.conflicts_closed.is_empty()
+            && self.documents.is_empty()
+            && self.actors.is_empty()
     }
 }
 

@@ -8,6 +8,7 @@
 //! * [`commit`]: the one transaction that changes records, with everything that must become durable together.
 //! * [`intake`]: what `reconcile` needs before it can run: finding and loading records.
 //! * [`records`], [`feed`], [`conflicts`], [`deliveries`]: what readers of the API see.
+//! * [`documents`]: what clients of the automerge-repo protocol hold.
 //! * [`syncs`], [`quarantine`], [`inbox`]: the state of reading from providers.
 //! * [`connections`], [`keys`]: sealed credentials, clock offsets, hashed API keys.
 //! * [`error`]: one variant per remedy.
@@ -16,6 +17,7 @@ pub mod commit;
 pub mod conflicts;
 pub mod connections;
 pub mod deliveries;
+pub mod documents;
 pub mod error;
 pub mod feed;
 pub mod inbox;
@@ -67,6 +69,7 @@ pub trait TenantStore:
     + feed::Feed
     + conflicts::Conflicts
     + deliveries::Deliveries
+    + documents::Documents
     + syncs::Syncs
     + quarantine::Quarantine
     + inbox::Inbox

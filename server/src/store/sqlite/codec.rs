@@ -70,6 +70,11 @@ pub(super) fn id_list(ids: &[RecordId]) -> String {
     format!("[{}]", simple.iter().map(|id| format!("\"{id}\"")).collect::<Vec<_>>().join(","))
 }
 
+/// Bytes as text that `unhex` reads in SQL.
+pub(super) fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// Row numbers as JSON.
 pub(super) fn pk_list(pks: impl IntoIterator<Item = i64>) -> String {
     format!("[{}]", pks.into_iter().map(|pk| pk.to_string()).collect::<Vec<_>>().join(","))

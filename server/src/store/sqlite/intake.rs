@@ -14,7 +14,7 @@ use syncline_core::{
 
 use super::{
     SqliteTenant,
-    codec::{decode, decode_heads, decode_id, encode, id_list, key_hash, unsigned},
+    codec::{decode, decode_heads, decode_id, encode, hexadecimal, id_list, key_hash, unsigned},
     names::TenantNames,
     replicas::decode_replica,
     values::decode_fields,
@@ -178,8 +178,4 @@ fn decode_state(tenant: &TenantId, row: &SqliteRow) -> Result<RecordState, Store
         first_seen_at: Millis(row.try_get(8)?),
         last_modified_at: Millis(row.try_get(9)?),
     })
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

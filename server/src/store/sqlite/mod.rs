@@ -12,6 +12,7 @@ mod commit;
 mod conflicts;
 mod connections;
 mod deliveries;
+mod documents;
 mod failure;
 mod feed;
 mod inbox;

@@ -1,4 +1,5 @@
-//! What a batch carries beside its records: checkpoints, quarantine, worked-off hints, closed conflicts.
+//! What a batch carries beside its records: checkpoints, quarantine, worked-off hints, closed conflicts, documents
+//! that are no record's own.
 
 use crate::store::{
     CommitBatch, StoreError,
@@ -7,6 +8,7 @@ use crate::store::{
     quarantine::{QuarantineId, Quarantined},
     sqlite::{
         codec::{encode, pk_list, signed},
+        documents,
         names::TenantNames,
         script::Script,
     },
@@ -26,6 +28,8 @@ pub(super) fn write(script: &mut Script<'_>, names: &TenantNames, batch: CommitB
     for closing in batch.conflicts_closed {
         close_conflict(script, names, closing);
     }
+    documents::write(script, names, batch.documents)?;
+    documents::claim_actors(script, names, batch.actors);
     Ok(())
 }
 

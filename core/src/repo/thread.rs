@@ -1,0 +1,214 @@
+//! The server's half of a conversation with one peer about one document.
+//!
+//! Automerge's own sync protocol wants the document at hand for every message. A server holds many documents for many
+//! peers, so here the common cases are answered from what is known without it: a peer that is up to date, a peer that has
+//! nothing, and a change that goes to peers who have all that came before. Only peers who have diverged need the document.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use automerge::{
+    Automerge, AutomergeError, ChangeHash,
+    sync::{BloomFilter, Capability, ChunkList, Have, Message, MessageFlags, MessageVersion, State, SyncDoc},
+};
+
+/// How many of the states that were last told to the peer are remembered. A peer acknowledges each message, so as many
+/// changes may be on their way before an acknowledgement looks like a divergence and costs one load of the document.
+const RECENT_MAX: usize = 16;
+
+/// The heads of a document, sorted.
+pub type Heads = Vec<ChangeHash>;
+
+/// What the server has told the peer about the document, and heard of it.
+#[derive(Debug, Default)]
+pub struct Thread {
+    state: State,
+    /// States that the peer has or is about to have, the newest last.
+    recent: VecDeque<Heads>,
+    /// The peer has, or is about to have, everything under the heads that were last told to it.
+    caught_up: bool,
+    /// The peer's own changes whose commit it has not been told of yet.
+    own: BTreeSet<ChangeHash>,
+}
+
+/// How the conversation goes on.
+#[derive(Debug)]
+pub enum Step {
+    /// Nothing is to be said.
+    Silent,
+    /// This is to be said.
+    Say(Message),
+    /// The peer has nothing: [`Thread::hand_over`] the document as it is stored.
+    HandOver,
+    /// Only the document can tell: [`Thread::consult`] it.
+    Consult,
+    /// The update can be told as it is to every such peer.
+    Tell,
+}
+
+/// A document moved on: what is told to peers who had all that came before.
+#[derive(Clone, Debug)]
+pub struct Update {
+    /// The heads before.
+    pub before: Heads,
+    /// The heads since.
+    pub after: Heads,
+    /// What came in between, each as a chunk of Automerge's format, in an order in which they can be applied.
+    pub changes: Vec<(ChangeHash, Vec<u8>)>,
+}
+
+impl Thread {
+    /// The peer said something without changes, or with changes that brought nothing new. `heads` are the document's.
+    pub fn heard(&mut self, message: &Message, heads: &Heads) -> Step {
+        let told = self.state.have_responded && self.state.last_sent_heads == *heads;
+        let up_to_date = message.heads == *heads;
+        let on_its_way = told && self.caught_up && self.recent.contains(&message.heads);
+        if !message.need.is_empty() || is_reset(message) && !message.heads.is_empty() && !up_to_date {
+            return Step::Consult;
+        }
+        if up_to_date || on_its_way {
+            self.note(message);
+            self.state.shared_heads.clone_from(&message.heads);
+            if told {
+                return Step::Silent;
+            }
+            self.tell(heads);
+            return Step::Say(status(heads, Vec::new()));
+        }
+        if message.heads.is_empty() && message.flags.is_some() {
+            self.note(message);
+            return Step::HandOver;
+        }
+        Step::Consult
+    }
+
+    /// The whole document, as it is stored, for a peer that has nothing.
+    pub fn hand_over(&mut self, saved: Vec<u8>, heads: &Heads) -> Message {
+        self.tell(heads);
+        Message { changes: ChunkList::from(saved), version: MessageVersion::V2, ..status(heads, Vec::new()) }
+    }
+
+    /// Answers what the peer said, or, without a message, tells what it does not know, with the document at hand. Changes in
+    /// the message are not looked at: they have been taken in before.
+    pub fn consult(
+        &mut self,
+        message: Option<&Message>,
+        document: &mut Automerge,
+    ) -> Result<Option<Message>, AutomergeError> {
+        if let Some(message) = message {
+            let bare = Message { changes: ChunkList::empty(), ..message.clone() };
+            document.receive_sync_message(&mut self.state, bare)?;
+        }
+        let answer = document.generate_sync_message(&mut self.state);
+        if answer.is_some() {
+            // A peer that withholds what it has is sent nothing but what it asks for.
+            self.caught_up = self.state.their_have.as_ref().is_some_and(|have| !have.is_empty());
+            self.remember(document.get_heads());
+        }
+        Ok(answer)
+    }
+
+    /// The peer sent changes and these were taken in, which was all that it has; the update that follows tells it so.
+    pub fn took(&mut self, message: &Message, accepted: impl IntoIterator<Item = ChangeHash>) {
+        self.note(message);
+        self.state.shared_heads.clone_from(&message.heads);
+        self.own.extend(accepted);
+    }
+
+    /// Asks for changes that others depend on, and for nothing else: the peer may not know the server's heads.
+    pub fn ask(&mut self, heads: &Heads, need: Vec<ChangeHash>) -> Message {
+        Message { have: Vec::new(), ..status(heads, need) }
+    }
+
+    /// The document moved on.
+    pub fn updated(&mut self, update: &Update) -> Step {
+        if !self.state.have_responded && self.own.is_empty() || self.state.last_sent_heads == update.after {
+            return Step::Silent;
+        }
+        if !self.caught_up || self.state.last_sent_heads != update.before {
+            return Step::Consult;
+        }
+        self.tell(&update.after);
+        if self.own.is_empty() {
+            return Step::Tell;
+        }
+        let own = std::mem::take(&mut self.own);
+        let others = update.changes.iter().filter(|(hash, _)| !own.contains(hash));
+        Step::Say(news(&update.after, others.map(|(_, chunk)| chunk.clone()).collect()))
+    }
+
+    /// Whether the peer has acknowledged these heads.
+    pub fn is_at(&self, heads: &Heads) -> bool {
+        self.state.their_heads.as_ref() == Some(heads)
+    }
+
+    /// Whether the document may have moved on without the peer having been told.
+    pub fn lags(&self, heads: &Heads) -> bool {
+        self.state.have_responded && self.state.last_sent_heads != *heads
+    }
+
+    /// Notes what the peer said of itself.
+    fn note(&mut self, message: &Message) {
+        let state = &mut self.state;
+        state.in_flight = false;
+        if let Some(flags) = message.flags {
+            state.their_capabilities = Some(vec![Capability::MessageV2, Capability::SyncReset]);
+            if flags.contains(MessageFlags::SYNC_RESET) {
+                state.sent_hashes.clear();
+            }
+            state.peer_read_only = flags.contains(MessageFlags::READ_ONLY);
+        }
+        state.their_heads = Some(message.heads.clone());
+        state.their_have = Some(message.have.clone());
+        state.their_need = Some(message.need.clone());
+    }
+
+    fn tell(&mut self, heads: &Heads) {
+        self.state.have_responded = true;
+        self.state.in_flight = true;
+        self.state.last_sent_heads.clone_from(heads);
+        // Whatever is sent twice because it is forgotten here is dropped by the peer.
+        self.state.sent_hashes.clear();
+        self.caught_up = true;
+        self.remember(heads.clone());
+    }
+
+    fn remember(&mut self, heads: Heads) {
+        if self.recent.len() == RECENT_MAX {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(heads);
+    }
+}
+
+impl Update {
+    /// The update as it is told to every peer who had all that came before.
+    pub fn message(&self) -> Message {
+        news(&self.after, self.changes.iter().map(|(_, chunk)| chunk.clone()).collect())
+    }
+}
+
+/// What a peer says who has lost what it knew of the other.
+fn is_reset(message: &Message) -> bool {
+    message.flags.is_some_and(|flags| flags.contains(MessageFlags::SYNC_RESET))
+}
+
+fn news(heads: &Heads, changes: Vec<Vec<u8>>) -> Message {
+    Message { changes: ChunkList::from(changes), ..status(heads, Vec::new()) }
+}
+
+/// Where the server stands. It names its heads as the last common state, which is true once the peer has read the message,
+/// so the peer's next message carries what the server lacks.
+fn status(heads: &Heads, need: Vec<ChangeHash>) -> Message {
+    let mut flags = MessageFlags::new();
+    flags.set(MessageFlags::SUPPORTS_SYNC_RESET);
+    let nothing: [ChangeHash; 0] = [];
+    let have = Have { last_sync: heads.clone(), bloom: BloomFilter::from_hashes(nothing.iter()) };
+    Message {
+        heads: heads.clone(),
+        need,
+        have: vec![have],
+        changes: ChunkList::empty(),
+        flags: Some(flags),
+        version: MessageVersion::V1,
+    }
+}
