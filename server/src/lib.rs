@@ -6,6 +6,7 @@ pub mod demo;
 pub mod engine;
 pub mod http;
 pub mod live;
+pub mod repo;
 pub mod secrets;
 pub mod service;
 pub mod store;

@@ -37,6 +37,8 @@ pub enum SecretError {
 #[derive(Clone)]
 pub struct SecretsKey {
     cipher: XChaCha20Poly1305,
+    /// The key itself, from which keys for other purposes are derived.
+    bytes: [u8; KEY_LEN],
 }
 
 impl SecretsKey {
@@ -51,12 +53,17 @@ impl SecretsKey {
             .ok_or_else(|| SecretError::BadKey("neither base64 nor hexadecimal".into()))?;
         let key: [u8; KEY_LEN] =
             bytes.try_into().map_err(|bytes: Vec<u8>| SecretError::BadKey(format!("{} bytes long", bytes.len())))?;
-        Ok(Self { cipher: XChaCha20Poly1305::new(&key.into()) })
+        Ok(Self { cipher: XChaCha20Poly1305::new(&key.into()), bytes: key })
     }
 
     /// A new random key as base64 text, for a person to keep.
     pub fn generate() -> String {
         BASE64.encode(rand::random::<[u8; KEY_LEN]>())
+    }
+
+    /// A key for another purpose, from which this one cannot be found.
+    pub fn derived(&self, purpose: &str) -> [u8; KEY_LEN] {
+        blake3::derive_key(purpose, &self.bytes)
     }
 
     /// Seals a secret for its place.

@@ -16,7 +16,7 @@ use automerge::{
     transaction::{CommitOptions, Transactable},
 };
 
-pub use self::received::{Facts, Written, WrittenField, merge_texts};
+pub use self::received::{ActorFacts, Facts, Written, WrittenField, merge_texts};
 use self::values::{decode, hydrate_value, insert, write_value};
 use crate::{
     ids::{ConnectionId, FieldName, ModelName, TenantId},
@@ -58,6 +58,11 @@ impl Actor {
     /// The actor of compensating ops.
     pub fn service(tenant: &TenantId, epoch: u32) -> Self {
         Self::derive("service", tenant.as_str(), "", epoch)
+    }
+
+    /// Whether a client's actor pretends to be this one, or one that Automerge derives from it for an edit at earlier heads.
+    pub fn is_borrowed_by(&self, actor: &ActorId) -> bool {
+        actor.to_bytes().ends_with(self.0.to_bytes())
     }
 
     fn derive(kind: &str, tenant: &str, name: &str, epoch: u32) -> Self {
@@ -250,17 +255,16 @@ impl Document {
     }
 }
 
-/// The model that a stored document says it belongs to.
-pub fn model_of(saved: &[u8]) -> Result<ModelName, DocumentError> {
-    let doc = Automerge::load(saved).map_err(|error| DocumentError::Damaged(error.to_string()))?;
-    match doc.get(ROOT, "type")? {
+/// The model that a document says it belongs to.
+fn type_of(doc: &Automerge) -> Result<Option<ModelName>, DocumentError> {
+    Ok(match doc.get(ROOT, "type")? {
         Some((AmValue::Scalar(scalar), _)) => match scalar.as_ref() {
-            ScalarValue::Str(name) => Ok(ModelName::new(name.as_str())),
-            _ => Err(DocumentError::Damaged("its `type` is not text".into())),
+            ScalarValue::Str(name) => Some(ModelName::new(name.as_str())),
+            _ => None,
         },
-        Some((AmValue::Object(ObjType::Text), id)) => Ok(ModelName::new(doc.text(&id)?)),
-        _ => Err(DocumentError::Damaged("it has no `type`".into())),
-    }
+        Some((AmValue::Object(ObjType::Text), id)) => Some(ModelName::new(doc.text(&id)?)),
+        _ => None,
+    })
 }
 
 fn commit_options(at: Millis) -> CommitOptions {

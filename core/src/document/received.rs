@@ -3,20 +3,21 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use automerge::{
-    ActorId, Automerge, Change, ChangeHash, ObjType, PatchAction, Prop, ROOT, ReadDoc, Value as AmValue,
+    ActorId, Automerge, Change, ChangeHash, ObjType, PatchAction, Prop, ROOT, ReadDoc, ScalarValue, Value as AmValue,
     transaction::Transactable,
 };
 
 use super::{
-    Actor, Document, DocumentError, commit_options, decode, fields_object, op_hash, sorted_heads, to_automerge,
+    Actor, Document, DocumentError, Put, commit_options, decode, fields_object, op_hash, sorted_heads, to_automerge,
+    type_of,
 };
 use crate::{
-    ids::FieldName,
+    ids::{FieldName, ModelName},
     journal::{Hash, Heads},
     model::{Field, Model},
     policies::Merge,
     time::Millis,
-    value::Value,
+    value::{Fields, Value},
 };
 
 /// What is known of a document's history, for judging changes that are to be added to it.
@@ -24,12 +25,19 @@ use crate::{
 pub struct Facts {
     /// Every change that the document holds.
     pub hashes: HashSet<ChangeHash>,
-    /// The last sequence number of each actor.
-    pub seqs: HashMap<ActorId, u64>,
-    /// The changes of each actor.
-    pub by_actor: HashMap<ActorId, Vec<ChangeHash>>,
+    /// What each actor has done.
+    pub actors: HashMap<ActorId, ActorFacts>,
     /// The largest op number.
     pub max_op: u64,
+}
+
+/// What an actor has done in a document.
+#[derive(Clone, Copy, Debug)]
+pub struct ActorFacts {
+    /// One of its changes.
+    pub first: ChangeHash,
+    /// Its last sequence number.
+    pub seq: u64,
 }
 
 /// What one change wrote.
@@ -60,25 +68,50 @@ pub struct WrittenField {
     pub misshapen: bool,
 }
 
+impl Facts {
+    /// Gathers them.
+    pub fn of(doc: &Automerge) -> Self {
+        let mut facts = Self::default();
+        for meta in doc.get_changes_meta(&[]) {
+            facts.note(meta.actor.into_owned(), meta.seq, meta.hash, meta.max_op);
+        }
+        facts
+    }
+
+    /// Notes a change that was added.
+    pub fn add(&mut self, change: &Change) {
+        self.note(change.actor_id().clone(), change.seq(), change.hash(), change.max_op());
+    }
+
+    fn note(&mut self, actor: ActorId, seq: u64, hash: ChangeHash, max_op: u64) {
+        self.hashes.insert(hash);
+        self.max_op = self.max_op.max(max_op);
+        let history = self.actors.entry(actor).or_insert(ActorFacts { first: hash, seq });
+        history.seq = history.seq.max(seq);
+    }
+}
+
 impl Document {
     /// A document from a client's changes, which the caller has vetted.
     pub fn from_changes(changes: &[Change]) -> Result<Self, DocumentError> {
         let mut doc = Automerge::new();
         doc.apply_changes(changes.to_vec())?;
-        Ok(Self { heads: sorted_heads(&doc), saved: Vec::new(), loaded: Some(Box::new(doc)), dirty: true })
+        Ok(Self::of(doc))
     }
 
     /// What is known of the document's history.
     pub fn facts(&mut self) -> Result<Facts, DocumentError> {
-        let mut facts = Facts::default();
-        for meta in self.load()?.get_changes_meta(&[]) {
-            facts.hashes.insert(meta.hash);
-            facts.max_op = facts.max_op.max(meta.max_op);
-            let last = facts.seqs.entry(meta.actor.clone().into_owned()).or_default();
-            *last = meta.seq.max(*last);
-            facts.by_actor.entry(meta.actor.into_owned()).or_default().push(meta.hash);
-        }
-        Ok(facts)
+        self.load().map(|doc| Facts::of(doc))
+    }
+
+    /// A document that is in memory.
+    pub fn of(doc: Automerge) -> Self {
+        Self { heads: sorted_heads(&doc), saved: Vec::new(), loaded: Some(Box::new(doc)), dirty: true }
+    }
+
+    /// The document in memory, for whoever keeps it there.
+    pub fn into_automerge(mut self) -> Automerge {
+        self.loaded.take().map(|doc| *doc).unwrap_or_default()
     }
 
     /// The changes after `heads`, each as a chunk of Automerge's format, in an order in which they can be applied.
@@ -139,6 +172,56 @@ impl Document {
         let doc = self.load()?;
         let Some(map) = fields_object(doc) else { return Ok(BTreeSet::new()) };
         Ok(doc.keys(&map).filter(|key| !model.fields.contains_key(key.as_str())).collect())
+    }
+
+    /// Makes the document show these values, and where its content has moved to. Fields that differ are written as the
+    /// service's edits.
+    pub fn mirror(
+        &mut self,
+        actor: &Actor,
+        model: &Model,
+        fields: &Fields,
+        deleted: Option<Millis>,
+        moved_to: &str,
+        at: Millis,
+    ) -> Result<(), DocumentError> {
+        let shown = self.fields(model)?;
+        let blank = Value::Null;
+        let mut puts = Vec::new();
+        for (name, field) in &model.fields {
+            let (old, new) = (shown.get(name).unwrap_or(&blank), fields.get(name).unwrap_or(&blank));
+            if !old.same_as(new) {
+                puts.push(Put { name, field, old, new, as_text_object: self.holds_text_object(name)? });
+            }
+        }
+        let heads = self.heads.clone();
+        if !puts.is_empty() {
+            self.write_at(actor, &heads, &puts, at)?;
+        }
+        self.change(actor, |doc| {
+            let mut tx = doc.transaction();
+            let shown = tx.get(ROOT, "moved_to")?.and_then(|(value, _)| value.as_str().map(str::to_owned));
+            if shown.as_deref() != Some(moved_to) {
+                tx.put(ROOT, "moved_to", moved_to)?;
+            }
+            match (deleted, tx.get(ROOT, "deleted")?.is_some()) {
+                (Some(since), false) => tx.put(ROOT, "deleted", ScalarValue::Timestamp(since.0))?,
+                (None, true) => tx.delete(ROOT, "deleted")?,
+                _ => {}
+            }
+            Ok(tx.commit_with(commit_options(at)).0)
+        })?;
+        Ok(())
+    }
+
+    /// Whether the document says that its record is deleted.
+    pub fn says_deleted(&mut self) -> Result<bool, DocumentError> {
+        Ok(self.load()?.get(ROOT, "deleted")?.is_some())
+    }
+
+    /// The model that a document says it belongs to, and whether it has fields; `None` where it names no model.
+    pub fn says_type(doc: &Automerge) -> Result<Option<(ModelName, bool)>, DocumentError> {
+        Ok(type_of(doc)?.map(|model| (model, fields_object(doc).is_some())))
     }
 
     /// Whether the field holds an object of another shape than this service would write.

@@ -35,7 +35,7 @@ use crate::{
     remote::{ProviderError, Refusal},
     replica::{Intent, Observation, Replica},
     time::{Millis, Tick},
-    value::Fields,
+    value::{Fields, Value},
 };
 
 /// The time, as the caller tells it.
@@ -61,6 +61,8 @@ pub enum Input {
     Edited(ClientEdit),
     /// A client that holds the document sent changes of its own.
     Received(Received),
+    /// A client edited a document whose content has moved into this record.
+    Replayed(Replayed),
     /// A delivery worker is ready to write.
     Prepare {
         /// To which system.
@@ -113,6 +115,17 @@ pub struct Received {
     pub principal: String,
     /// The changes.
     pub changes: Vec<automerge::Change>,
+}
+
+/// Edits of a document whose content has moved into the record, to be made there.
+#[derive(Clone, Debug)]
+pub struct Replayed {
+    /// Whose edits they are.
+    pub principal: String,
+    /// By field: the value that was there before, and the value since.
+    pub fields: BTreeMap<FieldName, (Value, Value)>,
+    /// Whether the client deleted (`Some(true)`) or restored the record.
+    pub delete: Option<bool>,
 }
 
 /// How a write ended, with the answer already read through the mapping.
@@ -301,6 +314,7 @@ pub fn reconcile(plan: &SyncPlan, state: &mut RecordState, input: Input, now: No
         Input::Observed { connection, observation } => pass.observe(&connection, observation)?,
         Input::Edited(edit) => pass.client_edit(&edit)?,
         Input::Received(received) => pass.receive(&received)?,
+        Input::Replayed(replayed) => pass.replay_edits(replayed)?,
         Input::Prepare { connection, looked_at, conditional } => {
             pass.prepare(&connection, looked_at, conditional)?;
         }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use automerge::Change;
 
-use super::{Now, Outcome, Pass, Received, ReconcileError, WRITER_EPOCH, newborn};
+use super::{ClientEdit, Now, Outcome, Pass, Received, ReconcileError, Replayed, WRITER_EPOCH, newborn};
 use crate::{
     document::{Actor, Document, Put, Written, WrittenField, merge_texts},
     ids::{FieldName, RecordId},
@@ -77,6 +77,23 @@ impl Pass<'_> {
             self.receive_change(&origin, change)?;
         }
         Ok(())
+    }
+
+    /// Makes edits of a document that moved here as edits of the record: where others have changed the field meanwhile, sets,
+    /// texts and counters take both in.
+    pub(super) fn replay_edits(&mut self, replayed: Replayed) -> Result<(), ReconcileError> {
+        let mut fields = Fields::new();
+        for (name, (old, new)) in replayed.fields {
+            let Some(field) = self.plan.model.field(&name) else { continue };
+            let standing = self.state.fields.get(&name).cloned().unwrap_or_default();
+            if let Some(value) = admitted(field, merged(field, &old, &new, &standing)?) {
+                fields.insert(name, value);
+            }
+        }
+        let edit = ClientEdit { principal: replayed.principal, fields, delete: replayed.delete, settles: false };
+        let (was_deleted, edited) = (self.state.deleted.is_some(), edit.fields.keys().cloned().collect::<Vec<_>>());
+        self.client_edit(&edit)?;
+        if was_deleted && edit.delete.is_none() { self.revive_for(edited) } else { Ok(()) }
     }
 
     fn receive_change(&mut self, origin: &Origin, change: &Change) -> Result<(), ReconcileError> {
@@ -156,7 +173,7 @@ impl Pass<'_> {
         let wanted = match self.unfit.contains(&(name.clone(), hash)) {
             true => before,
             false if field.in_place && !field.misshapen => shown.clone(),
-            false => merged(declared, field, &before)?,
+            false => merged(declared, &field.old, &field.new, &before)?,
         };
         let wanted = admitted(declared, wanted).unwrap_or_else(|| standing.get(name).cloned().unwrap_or_default());
         if shown == wanted && !field.misshapen {
@@ -276,26 +293,26 @@ fn admitted(field: &Field, value: Value) -> Option<Value> {
 }
 
 /// What the client's edit makes of a value that others have changed meanwhile.
-fn merged(field: &Field, edit: &WrittenField, standing: &Value) -> Result<Value, ReconcileError> {
-    Ok(match (field.policy.merge(), &edit.new) {
+fn merged(field: &Field, old: &Value, new: &Value, standing: &Value) -> Result<Value, ReconcileError> {
+    Ok(match (field.policy.merge(), new) {
         (Merge::Set, Value::Set(new)) => {
             let members =
                 |value: &Value| if let Value::Set(members) = value { members.clone() } else { BTreeSet::new() };
-            let (old, mut merged) = (members(&edit.old), members(standing));
+            let (old, mut merged) = (members(old), members(standing));
             merged.retain(|member| new.contains(member) || !old.contains(member));
             merged.extend(new.difference(&old).cloned());
             Value::Set(merged)
         }
-        (Merge::Text, Value::Text(new)) => match (&edit.old, standing) {
+        (Merge::Text, Value::Text(new)) => match (old, standing) {
             (Value::Text(old), Value::Text(standing)) if old != standing => {
                 Value::Text(merge_texts(old, standing, new)?)
             }
-            _ => edit.new.clone(),
+            _ => Value::Text(new.clone()),
         },
         (Merge::Counter, Value::Int(new)) => {
             let number = |value: &Value| if let Value::Int(number) = value { *number } else { 0 };
-            Value::Int(number(standing).saturating_add(new.saturating_sub(number(&edit.old))))
+            Value::Int(number(standing).saturating_add(new.saturating_sub(number(old))))
         }
-        _ => edit.new.clone(),
+        (_, new) => new.clone(),
     })
 }

@@ -136,6 +136,11 @@ impl Thread {
         Step::Say(news(&update.after, others.map(|(_, chunk)| chunk.clone()).collect()))
     }
 
+    /// Whether nothing has been said yet.
+    pub fn is_new(&self) -> bool {
+        !self.state.have_responded
+    }
+
     /// Whether the peer has acknowledged these heads.
     pub fn is_at(&self, heads: &Heads) -> bool {
         self.state.their_heads.as_ref() == Some(heads)

@@ -61,7 +61,7 @@ impl DemoArgs {
     }
 
     async fn on(&self, demo: &Demo, output: Output) -> Result<(), Failure> {
-        let invitation = demo.invitation()?;
+        let invitation = demo.invitation().await?;
         output.show(&invitation, addresses)?;
         let mut progress = Progress::new(output);
         let linked =

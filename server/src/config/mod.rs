@@ -4,7 +4,7 @@
 //!
 //! * `yaml`: the file as a tree that knows its places. `spot`: strict reading of that tree. `problem`: what is wrong.
 //! * `secret`: secrets by environment variable or file. `name`: the names that users choose.
-//! * `server`, `model`, `integration`, `connection`, `sync` with its `mapping`s, `api_key`: one section each.
+//! * `server`, `repo`, `model`, `integration`, `connection`, `sync` with its `mapping`s, `api_key`: one section each.
 
 mod api_key;
 mod connection;
@@ -13,6 +13,7 @@ mod mapping;
 mod model;
 mod name;
 mod problem;
+mod repo;
 mod secret;
 mod server;
 mod spot;
@@ -35,6 +36,7 @@ pub use self::{
     connection::{Connection, InitialCredentials},
     integration::Integration,
     problem::{Problem, Problems},
+    repo::Repo,
     secret::{Environment, FixedEnvironment, ProcessEnvironment, Secret},
     server::Server,
     sync::{Approval, Schedule, Sync},
@@ -43,7 +45,7 @@ pub use self::{
 use self::{problem::Report, secret::Resolver, spot::Spot};
 
 /// The keys of the file.
-const KEYS: &[&str] = &["version", "server", "models", "integrations", "connections", "syncs", "api_keys"];
+const KEYS: &[&str] = &["version", "server", "repo", "models", "integrations", "connections", "syncs", "api_keys"];
 /// The version of the file's shape that this build reads.
 const VERSION: u32 = 1;
 /// The largest file that is read.
@@ -54,6 +56,8 @@ const FILE_BYTES_MAX: usize = 4 * 1024 * 1024;
 pub struct Config {
     /// Where this server listens and keeps its data.
     pub server: Server,
+    /// What clients of the automerge-repo protocol may do.
+    pub repo: Repo,
     /// The models by name.
     pub models: BTreeMap<ModelName, Model>,
     /// The integrations by name.
@@ -167,6 +171,7 @@ fn read(root: &Spot<'_>, resolver: Resolver<'_>) -> Option<Config> {
     let api_keys = read_api_keys(table.get("api_keys").as_ref(), resolver);
     Some(Config {
         server,
+        repo: Repo::read(table.get("repo").as_ref()),
         models: read_models,
         integrations: read_integrations,
         connections: read_connections,
@@ -215,10 +220,11 @@ mod tests {
 
     #[test]
     fn every_key_and_word_stands_on_the_documentation_page() {
-        let sections: [&[&str]; 15] = [
+        let sections: [&[&str]; 16] = [
             KEYS,
             secret::KEYS,
             server::KEYS,
+            repo::KEYS,
             model::KEYS,
             model::FIELD_KEYS,
             model::DELETE_KEYS,

@@ -140,8 +140,8 @@ impl Demo {
     ///
     /// # Errors
     /// A part is missing.
-    pub fn invitation(&self) -> Result<serde_json::Value, DemoError> {
-        self.stage.invitation()
+    pub async fn invitation(&self) -> Result<serde_json::Value, DemoError> {
+        self.stage.invitation(&self.web).await
     }
 
     /// Waits until both accounts are read and linked and nothing is owed to either.

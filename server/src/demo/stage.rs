@@ -2,6 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
+use reqwest::Method;
 use serde_json::json;
 use syncline_connectors::{
     connector::Credentials,
@@ -25,6 +26,9 @@ use crate::{
 /// How much faster than in the world time's lags pass. Not smaller: a clock of one second, on one platform, is the
 /// coarsest thing there is and is not scaled, and everything else has to stay below it to be worth showing.
 const TIME_SCALE: f64 = 0.02;
+
+/// How long the guest's address of the automerge-repo endpoint is good for: a week.
+const GUEST_SECONDS: u64 = 7 * 24 * 60 * 60;
 
 /// Everything that runs.
 #[derive(Debug)]
@@ -93,12 +97,16 @@ impl Stage {
     }
 
     /// The facts that other programs need to take part, as one JSON object.
-    pub(super) fn invitation(&self) -> Result<serde_json::Value, DemoError> {
+    pub(super) async fn invitation(&self, web: &Web) -> Result<serde_json::Value, DemoError> {
+        let wanted = json!({ "name": "guest", "models": ["contact"], "expires_in_seconds": GUEST_SECONDS });
+        let tokens = format!("{}/v1/repo/tokens", self.api());
+        let token = web.ask(Method::POST, &tokens, Some(&self.key), Some(&wanted)).await?;
         let mut facts = json!({
             "api": self.api(),
             "key": self.key,
             "tenant": TENANT,
             "live": format!("ws://{}/v1/live", self.service.address()),
+            "repo": token["url"],
         });
         for account in ACCOUNTS {
             let running = self.running(account)?;

@@ -7,12 +7,13 @@
 //! * [`sweeper`]: the complete listing that finds what vanished without a sign.
 //! * [`writer`]: deliveries of one side.
 //! * [`session`]: a connection's credentials, budgets and retries. [`side`]: what the tasks of a side share.
-//! * [`commands`], [`desk`]: what HTTP handlers ask, and the answers.
+//! * [`commands`], [`desk`]: what HTTP handlers ask, and the answers. [`documents`], [`vetting`]: what holders of documents ask.
 //! * [`clock`], [`tally`]: time and counts. `keeper`: drops what is only kept for a while.
 
 pub mod clock;
 pub mod commands;
 mod desk;
+pub mod documents;
 mod echoes;
 pub mod intake;
 mod keeper;
@@ -22,6 +23,7 @@ pub mod session;
 pub mod side;
 mod sweeper;
 pub mod tally;
+pub(crate) mod vetting;
 mod writer;
 
 use std::{
@@ -37,10 +39,12 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     config::{Config, InitialCredentials},
     live::FeedHub,
+    repo::RepoHub,
     secrets::SecretsKey,
     store::{Store, syncs::Phase},
 };
 use clock::Clock;
+use documents::{Documents, Scribe};
 use intake::Intake;
 use session::{Session, SessionError};
 use side::{RunningSide, RunningSync, SideParts};
@@ -57,6 +61,7 @@ pub struct Engine {
     public_url: String,
     stop: CancellationToken,
     tasks: tokio::sync::Mutex<JoinSet<()>>,
+    scribe: Arc<Scribe>,
 }
 
 /// Why the engine could not start.
@@ -83,6 +88,8 @@ pub struct EngineParts<'a> {
     pub vault: Arc<dyn Store>,
     /// Where commits are announced.
     pub feed: Arc<FeedHub>,
+    /// Where those who hold documents are told.
+    pub repo: Arc<RepoHub>,
     /// How providers are called.
     pub http: Arc<dyn HttpClient>,
     /// What stored credentials are sealed with.
@@ -97,11 +104,11 @@ impl Engine {
     /// # Errors
     /// A session cannot be opened; nothing runs then.
     pub async fn start(parts: EngineParts<'_>) -> Result<Arc<Self>, StartError> {
-        let EngineParts { config, store, vault, feed, http, key, public_url } = parts;
+        let EngineParts { config, store, vault, feed, repo, http, key, public_url } = parts;
         let stop = CancellationToken::new();
         let clock = Arc::new(Clock::new(store.clone()));
         let tally = Arc::new(Tally::default());
-        let intake = Arc::new(Intake::new(store.clone(), clock.clone(), feed, tally.clone()));
+        let intake = Arc::new(Intake::new(store.clone(), clock.clone(), feed, repo.clone(), tally.clone()));
         let sessions = open_sessions(config, &vault, &http, &key, &stop).await?;
         let (mut syncs, mut sides) = (Vec::new(), Vec::new());
         for (name, sync) in &config.syncs {
@@ -147,13 +154,29 @@ impl Engine {
         }
         let tenants = syncs.iter().map(|sync| sync.plan.tenant.clone()).collect();
         tasks.spawn(keeper::run(store.clone(), tenants, stop.clone()));
+        let principals = config.api_keys.iter().map(|key| key.name.clone()).collect();
+        let scribe = Arc::new(Scribe::new(
+            store.clone(),
+            intake.clone(),
+            repo,
+            syncs.clone(),
+            sides.clone(),
+            config.repo.clone(),
+            principals,
+        ));
+        tasks.spawn(scribe.clone().run(stop.clone()));
         let tasks = tokio::sync::Mutex::new(tasks);
-        Ok(Arc::new(Self { store, clock, intake, tally, syncs, sides, public_url, stop, tasks }))
+        Ok(Arc::new(Self { store, clock, intake, tally, syncs, sides, public_url, stop, tasks, scribe }))
     }
 
     /// What the engine did since it started.
     pub fn counts(&self) -> Counts {
         self.tally.counts()
+    }
+
+    /// Serves documents to those who hold them.
+    pub fn documents(&self) -> Arc<dyn Documents> {
+        self.scribe.clone()
     }
 
     /// Every side of every sync.

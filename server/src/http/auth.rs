@@ -32,6 +32,27 @@ impl FromRequestParts<AppState> for Principal {
     }
 }
 
+/// A principal and the key by which it is known, for whoever hands rights on.
+pub(super) struct KeyPrincipal {
+    pub(super) principal: Principal,
+    pub(super) hash: KeyHash,
+}
+
+impl FromRequestParts<AppState> for KeyPrincipal {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
+        key_principal(state, &parts.headers).await
+    }
+}
+
+/// The principal whose key the headers hold.
+pub(super) async fn key_principal(state: &AppState, headers: &HeaderMap) -> Result<KeyPrincipal, Problem> {
+    let key = bearer(headers).or_else(|| offered(headers));
+    let hash = KeyHash::of(key.unwrap_or_default());
+    principal(state, key, headers).await.map(|principal| KeyPrincipal { principal, hash })
+}
+
 /// The principal of a WebSocket request.
 pub(super) struct SocketPrincipal(pub(super) Principal);
 

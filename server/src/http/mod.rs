@@ -3,7 +3,7 @@
 //! # Layout
 //!
 //! * [`state`]: what handlers can reach. `auth`: who calls, and with it whose data. `input`: what they send.
-//! * `records`, `changes`, `conflicts`, `connections`, `syncs`, `deliveries`, `quarantine`, `webhooks`, `live`, `health`:
+//! * `records`, `changes`, `conflicts`, `connections`, `syncs`, `deliveries`, `quarantine`, `webhooks`, `live`, `repo`, `health`:
 //!   the routes, one file per resource, each with the forms in which it shows things.
 //! * `page`, `origin`: forms that several resources share. `messages`: how the live feed's messages look.
 //! * [`problem`]: every error. `layers`: what each request passes. `openapi`: the document made from the routes.
@@ -24,6 +24,7 @@ mod page;
 pub mod problem;
 mod quarantine;
 mod records;
+mod repo;
 pub mod state;
 mod syncs;
 mod webhooks;
@@ -32,7 +33,7 @@ use axum::{Router, http::header, routing::get};
 use utoipa::{OpenApi, openapi::OpenApi as Description};
 use utoipa_axum::router::OpenApiRouter;
 
-pub use self::state::{AppState, Facts};
+pub use self::state::{AppState, Facts, RepoState};
 
 /// The longest body that any route takes.
 pub const BODY_BYTES_MAX: usize = 1024 * 1024;
@@ -57,6 +58,7 @@ fn routes() -> OpenApiRouter<AppState> {
         .merge(records::routes())
         .merge(changes::routes())
         .merge(live::routes())
+        .merge(repo::routes())
         .merge(conflicts::routes())
         .merge(connections::routes())
         .merge(syncs::routes())

@@ -12,8 +12,13 @@ use utoipa::ToSchema;
 
 use super::problem::{Kind, Problem};
 use crate::{
-    engine::commands::{Commands, Principal},
+    config::Repo,
+    engine::{
+        commands::{Commands, Principal},
+        documents::Documents,
+    },
     live::FeedHub,
+    repo::{RepoHub, Tokens},
     store::Store,
 };
 
@@ -28,6 +33,20 @@ pub struct AppState {
     pub feed: Arc<FeedHub>,
     /// What the configuration says.
     pub facts: Arc<Facts>,
+    /// What the automerge-repo endpoint needs.
+    pub repo: Arc<RepoState>,
+}
+
+/// What the automerge-repo endpoint needs.
+pub struct RepoState {
+    /// Who has which document open.
+    pub hub: Arc<RepoHub>,
+    /// Takes changes in.
+    pub documents: Arc<dyn Documents>,
+    /// Who may come in.
+    pub tokens: Tokens,
+    /// What the configuration says.
+    pub options: Repo,
 }
 
 /// What the API has to know of the configuration.

@@ -16,7 +16,7 @@ use std::{
 
 use axum::serve::ListenerExt as _;
 use syncline_connectors::http::{HttpClient, ReqwestClient};
-use syncline_core::ids::ConnectionId;
+use syncline_core::{ids::ConnectionId, repo::StorageId};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
@@ -24,8 +24,9 @@ pub use self::error::ServiceError;
 use crate::{
     config::{self, Config},
     engine::{Engine, EngineParts, clock::Clock, open_sessions, session::Session},
-    http::{self, AppState},
+    http::{self, AppState, RepoState},
     live::FeedHub,
+    repo::{RepoHub, Tokens},
     secrets::SecretsKey,
     store::{
         Store, StoreError,
@@ -37,12 +38,16 @@ use crate::{
 /// How long open requests may take to end once the service is asked to stop.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(10);
 
+/// The setting that holds the store's name.
+const STORE_NAME: &str = "repo_store";
+
 /// A service that answers requests and keeps records the same, until it is stopped.
 pub struct Service {
     address: SocketAddr,
     store: Arc<dyn Store>,
     engine: Arc<Engine>,
     feed: Arc<FeedHub>,
+    repo: Arc<RepoHub>,
     drain: CancellationToken,
     serving: JoinHandle<std::io::Result<()>>,
 }
@@ -80,17 +85,29 @@ impl Service {
         let facts = Arc::new(facts::gather(config, &public_url, &client)?);
         adopt_keys(&*store, &config.api_keys).await?;
         let feed = Arc::new(FeedHub::new());
+        let repo = RepoHub::new(store_name(&*store).await?);
+        let key = Arc::new(secrets_key(config)?);
         let parts = EngineParts {
             config,
             store: store.clone(),
             vault: store.clone(),
             feed: feed.clone(),
+            repo: repo.clone(),
             http: client,
-            key: Arc::new(secrets_key(config)?),
+            key: key.clone(),
             public_url,
         };
         let engine = Engine::start(parts).await?;
-        let state = AppState { store: store.clone(), commands: engine.clone(), feed: feed.clone(), facts };
+        let tokens = Tokens::new(&key.derived("syncline 2026 repo token"));
+        let repo_state =
+            RepoState { hub: repo.clone(), documents: engine.documents(), tokens, options: config.repo.clone() };
+        let state = AppState {
+            store: store.clone(),
+            commands: engine.clone(),
+            feed: feed.clone(),
+            facts,
+            repo: Arc::new(repo_state),
+        };
         let drain = CancellationToken::new();
         let drained = drain.clone().cancelled_owned();
         // A change is a small frame after another; held back until the last one is acknowledged, it comes 40 ms late.
@@ -101,7 +118,7 @@ impl Service {
         });
         let serving =
             tokio::spawn(axum::serve(listener, http::router(state)).with_graceful_shutdown(drained).into_future());
-        Ok(Self { address, store, engine, feed, drain, serving })
+        Ok(Self { address, store, engine, feed, repo, drain, serving })
     }
 
     /// The address that requests are answered on.
@@ -131,8 +148,9 @@ impl Service {
     /// # Errors
     /// The store did not close well.
     pub async fn stop(self) -> Result<(), ServiceError> {
-        let Self { store, engine, feed, drain, mut serving, .. } = self;
+        let Self { store, engine, feed, repo, drain, mut serving, .. } = self;
         feed.close();
+        repo.close();
         drain.cancel();
         if !serving.is_finished() && tokio::time::timeout(DRAIN_TIME_MAX, &mut serving).await.is_err() {
             tracing::warn!("some requests did not end in time and were cut off");
@@ -173,6 +191,19 @@ pub(crate) async fn sessions(
     let client: Arc<dyn HttpClient> = Arc::new(ReqwestClient::new()?);
     let key = Arc::new(secrets_key(config)?);
     Ok(open_sessions(config, store, &client, &key, &CancellationToken::new()).await?)
+}
+
+/// The name of this database among the stores that peers of the automerge-repo protocol know; the same after each start.
+async fn store_name(store: &dyn Store) -> Result<StorageId, StoreError> {
+    let name = match store.setting(STORE_NAME).await? {
+        Some(name) => name,
+        None => {
+            let name = uuid::Uuid::now_v7().to_string();
+            store.put_setting(STORE_NAME, &name).await?;
+            name
+        }
+    };
+    StorageId::new(&name).map_err(|error| StoreError::Corrupt(format!("the setting `{STORE_NAME}`: {error}")))
 }
 
 /// Makes the database's API keys those of the configuration: new ones are added, changed ones replaced, others revoked.

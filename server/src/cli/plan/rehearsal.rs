@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use syncline_connectors::http::ReqwestClient;
+use syncline_core::repo::StorageId;
 
 use super::{
     super::{failure::Failure, progress::Progress},
@@ -12,6 +13,7 @@ use crate::{
     config::{Approval, Config},
     engine::{Engine, EngineParts},
     live::FeedHub,
+    repo::RepoHub,
     service::{self, ServiceError},
     store::{
         Store,
@@ -45,6 +47,7 @@ impl Rehearsal {
             store: store.clone(),
             vault,
             feed: Arc::new(FeedHub::new()),
+            repo: RepoHub::new(StorageId::new("rehearsal").map_err(|error| Failure::said(error.to_string()))?),
             http: Arc::new(ReqwestClient::new().map_err(ServiceError::from)?),
             key: Arc::new(service::secrets_key(&config)?),
             public_url: String::new(),

@@ -5,9 +5,11 @@
 //!
 //! * [`working`]: the records of a batch in memory, and what is to be committed of each.
 //! * [`route`]: which record an arrival belongs to.
-//! * [`mended`]: which quarantined rows a batch releases.
+//! * [`mended`]: which quarantined rows a batch releases. [`received`]: changes that clients
+//!   made themselves, and documents that they begin.
 
 mod mended;
+mod received;
 mod route;
 mod working;
 
@@ -17,11 +19,13 @@ use std::{
 };
 
 use syncline_core::{
+    document::Actor,
     ids::{ConnectionId, RecordId, TenantId},
     plan::SyncPlan,
     reconcile::{FollowUp, Input, ReconcileError},
     remote::RemoteObject,
     replica::{Intent, Observation},
+    repo::{DocumentId, thread::Heads},
     value::Fields,
 };
 use tokio::sync::Mutex;
@@ -32,15 +36,18 @@ use super::{
 };
 use crate::{
     live::FeedHub,
+    repo::RepoHub,
     store::{
         CommitError, Store, StoreError,
         conflicts::Closing,
+        documents::{ActorClaim, DocumentWrite},
         inbox::HintId,
         quarantine::{QuarantineId, Quarantined},
         syncs::CheckpointPut,
     },
 };
 use mended::Mended;
+pub(in crate::engine) use received::{Owner, owner};
 use working::Working;
 
 /// How often a batch is tried again when another process committed one of its records meanwhile.
@@ -52,6 +59,7 @@ pub struct Intake {
     store: Arc<dyn Store>,
     clock: Arc<Clock>,
     feed: Arc<FeedHub>,
+    repo: Arc<RepoHub>,
     tally: Arc<Tally>,
     gates: std::sync::Mutex<HashMap<TenantId, Arc<Mutex<()>>>>,
     mended: Mended,
@@ -76,6 +84,24 @@ pub enum Arrival {
         /// The input.
         input: Box<Input>,
     },
+    /// A client that holds the record's document sent changes of its own.
+    Received {
+        /// The record.
+        record: RecordId,
+        /// The changes.
+        changes: Arc<ClientChanges>,
+    },
+    /// A client began a document that is fit to be a record.
+    Begun {
+        /// The record that it becomes, if it is none that is there already.
+        record: RecordId,
+        /// The document.
+        document: DocumentId,
+        /// Its changes, vetted.
+        changes: Arc<ClientChanges>,
+        /// What it says, in canonical form.
+        fields: Fields,
+    },
     /// A client of the API creates a record.
     Created {
         /// The record's id.
@@ -85,6 +111,32 @@ pub enum Arrival {
         /// Its canonical fields.
         fields: Fields,
     },
+}
+
+/// Changes that a client made of a document.
+#[derive(Clone, Debug)]
+pub struct ClientChanges {
+    /// Whose changes they are.
+    pub principal: String,
+    /// The changes, decoded within bounds.
+    pub changes: Vec<automerge::Change>,
+    /// The actors that no client may use.
+    pub reserved: Arc<[Actor]>,
+}
+
+/// What became of the changes that a client made.
+#[derive(Clone, Debug, Default)]
+pub struct Heard {
+    /// The changes that were taken in.
+    pub accepted: Vec<automerge::ChangeHash>,
+    /// Changes that wait for others.
+    pub waiting: Vec<automerge::Change>,
+    /// The changes that they wait for.
+    pub missing: Vec<automerge::ChangeHash>,
+    /// Why a change was refused, and with it all that follows it.
+    pub refusal: Option<String>,
+    /// The document's heads now.
+    pub heads: Heads,
 }
 
 /// Arrivals and everything that is to become durable with them.
@@ -104,6 +156,10 @@ pub struct Batch {
     pub conflicts_closed: Vec<Closing>,
     /// Only if this record still has this version when the batch is taken in.
     pub only_at: Option<(RecordId, u64)>,
+    /// Documents that change with the arrivals and are no record's own.
+    pub documents: Vec<DocumentWrite>,
+    /// Automerge actors that principals have begun to use.
+    pub actors: Vec<ActorClaim>,
 }
 
 impl Batch {
@@ -126,6 +182,8 @@ pub struct Taken {
     pub follow_ups: BTreeSet<FollowUp>,
     /// Arrivals that were put into quarantine, with the reason.
     pub quarantined: Vec<(usize, String)>,
+    /// What became of clients' changes, by the arrival's place.
+    pub heard: Vec<(usize, Heard)>,
 }
 
 /// Why a batch was not taken in. Nothing of it was.
@@ -151,9 +209,15 @@ pub enum IntakeError {
 }
 
 impl Intake {
-    /// An intake that commits to `store` and announces to `feed`.
-    pub fn new(store: Arc<dyn Store>, clock: Arc<Clock>, feed: Arc<FeedHub>, tally: Arc<Tally>) -> Self {
-        Self { store, clock, feed, tally, gates: std::sync::Mutex::default(), mended: Mended::default() }
+    /// An intake that commits to `store` and announces to `feed` and to those who hold the documents.
+    pub fn new(
+        store: Arc<dyn Store>,
+        clock: Arc<Clock>,
+        feed: Arc<FeedHub>,
+        repo: Arc<RepoHub>,
+        tally: Arc<Tally>,
+    ) -> Self {
+        Self { store, clock, feed, repo, tally, gates: std::sync::Mutex::default(), mended: Mended::default() }
     }
 
     /// Takes a batch in: all of it, durably, or nothing. Arrivals that cannot be processed are put into quarantine, and
@@ -177,7 +241,7 @@ impl Intake {
                 }
                 working::Run::Done => {}
             }
-            let (mut commit, mut taken) = working.into_commit(&batch);
+            let (mut commit, mut taken) = working.into_commit(&batch, &self.repo)?;
             let set_aside = &commit.batch.quarantine;
             let mended = self.mended.among(plan, tenant.as_ref(), &batch.arrivals, set_aside).await?;
             commit.batch.released.extend(mended);
@@ -205,11 +269,17 @@ impl Intake {
     }
 
     async fn commit(&self, plan: &SyncPlan, commit: working::Commit) -> Result<Vec<Noted>, CommitError> {
-        let working::Commit { batch, noted } = commit;
+        let working::Commit { batch, noted, updates } = commit;
+        let moved: Vec<RecordId> =
+            batch.records.iter().filter(|record| !record.entries.is_empty()).map(|record| record.state.id).collect();
         let committed = self.store.tenant(&plan.tenant).commit(batch).await?;
         if !committed.changes.is_empty() {
             self.feed.published(&plan.tenant, committed.changes);
         }
+        for (document, update) in updates {
+            self.repo.updated(&plan.tenant, document, update);
+        }
+        self.repo.watches().moved_on(&plan.tenant, moved.into_iter());
         Ok(noted)
     }
 

@@ -8,6 +8,7 @@ use syncline_core::{
     plan::SyncPlan,
     record::RecordState,
     replica::Observation,
+    value::Fields,
 };
 
 use super::Arrival;
@@ -40,7 +41,11 @@ impl Routes {
         for arrival in arrivals {
             match arrival {
                 Arrival::Known { record, .. } => drop(records.insert(*record)),
-                Arrival::Created { record, .. } => drop(records.insert(*record)),
+                Arrival::Created { record, .. } | Arrival::Received { record, .. } => drop(records.insert(*record)),
+                Arrival::Begun { record, fields, .. } => {
+                    records.insert(*record);
+                    keys.extend(MatchKey::all(&plan.model, fields));
+                }
                 Arrival::Observed { connection, observation, .. } => {
                     if routes.by_id.contains_key(&(connection.clone(), observation.id.clone())) {
                         continue;
@@ -80,6 +85,41 @@ impl Routes {
         }
     }
 
+    /// Decides which record a client's new document belongs to. Every record has room for it.
+    pub(super) fn decide_begun<'a>(
+        &self,
+        plan: &SyncPlan,
+        fields: &Fields,
+        state_of: impl Fn(&RecordId) -> Option<&'a RecordState>,
+    ) -> Match {
+        let keys = MatchKey::all(&plan.model, fields);
+        let candidates = self.candidates(plan, &keys, state_of, |_| Seat::Free);
+        matching::decide(&Evidence { keys, candidates, ..Evidence::default() })
+    }
+
+    /// The live records that share a match key.
+    fn candidates<'a>(
+        &self,
+        plan: &SyncPlan,
+        keys: &[MatchKey],
+        state_of: impl Fn(&RecordId) -> Option<&'a RecordState>,
+        seat: impl Fn(&RecordState) -> Seat,
+    ) -> Vec<Candidate> {
+        keys.iter()
+            .filter_map(|key| self.by_match.get(key))
+            .flatten()
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .filter_map(state_of)
+            .filter(|state| state.deleted.is_none())
+            .map(|state| Candidate {
+                record: state.id,
+                keys: MatchKey::all(&plan.model, &state.fields),
+                seat: seat(state),
+            })
+            .collect()
+    }
+
     /// Decides which record a reading belongs to.
     pub(super) fn decide<'a>(
         &self,
@@ -90,20 +130,7 @@ impl Routes {
     ) -> Match {
         let seat = |state: &RecordState| Seat::of(state.replicas.get(connection));
         let keys = MatchKey::all(&plan.model, &observation.fields);
-        let candidates = keys
-            .iter()
-            .filter_map(|key| self.by_match.get(key))
-            .flatten()
-            .collect::<BTreeSet<_>>()
-            .into_iter()
-            .filter_map(&state_of)
-            .filter(|state| state.deleted.is_none())
-            .map(|state| Candidate {
-                record: state.id,
-                keys: MatchKey::all(&plan.model, &state.fields),
-                seat: seat(state),
-            })
-            .collect();
+        let candidates = self.candidates(plan, &keys, &state_of, seat);
         let claim = observation.key.and_then(|record| state_of(&record));
         matching::decide(&Evidence {
             by_id: self.known(connection, &observation.id),

@@ -11,32 +11,48 @@ use syncline_core::{
     record::RecordState,
     remote::RemoteObject,
     replica::Observation,
+    repo::{
+        DocumentId,
+        thread::{Heads, Update},
+    },
 };
 
-use super::{Arrival, Batch, IntakeError, Taken, route};
+use super::{Arrival, Batch, IntakeError, Taken, received, route};
 use crate::{
     engine::{clock::Clock, tally::Noted},
-    store::{Announcement, CommitBatch, ExternalRef, RecordCommit, StoreError, TenantStore, quarantine::Quarantined},
+    repo::RepoHub,
+    store::{
+        Announcement, CommitBatch, ExternalRef, RecordCommit, StoreError, TenantStore,
+        documents::{ActorClaim, DocumentWrite},
+        quarantine::Quarantined,
+    },
 };
 
 /// The records of one batch.
 pub(super) struct Working<'a> {
-    plan: &'a SyncPlan,
-    routes: route::Routes,
+    pub(super) plan: &'a SyncPlan,
+    pub(super) routes: route::Routes,
     /// Every record that was loaded or made.
-    works: HashMap<RecordId, Work>,
+    pub(super) works: HashMap<RecordId, Work>,
     /// The records that changed, in the order of their first change.
     order: Vec<RecordId>,
     noted: Vec<Noted>,
-    taken: Taken,
+    pub(super) taken: Taken,
     quarantine: Vec<Quarantined>,
+    /// Who uses which actor, of those that clients' changes name.
+    pub(super) owners: HashMap<Vec<u8>, String>,
+    pub(super) claims: Vec<ActorClaim>,
+    /// Documents that are no record's own, with what is told of them.
+    pub(super) moved: Vec<(DocumentWrite, DocumentId, Update)>,
 }
 
 /// One record and what is to be committed of it.
-struct Work {
-    commit: RecordCommit,
+pub(super) struct Work {
+    pub(super) commit: RecordCommit,
     /// The objects that the record was linked to when it was loaded.
     linked_before: Vec<ExternalRef>,
+    /// The document's heads when it was loaded.
+    heads_before: Heads,
     changed: bool,
 }
 
@@ -57,6 +73,8 @@ pub(super) enum Run {
 pub(super) struct Commit {
     pub(super) batch: CommitBatch,
     pub(super) noted: Vec<Noted>,
+    /// What those who hold the documents are told.
+    pub(super) updates: Vec<(DocumentId, Update)>,
 }
 
 impl<'a> Working<'a> {
@@ -78,6 +96,9 @@ impl<'a> Working<'a> {
             noted: Vec::new(),
             taken: Taken::default(),
             quarantine: Vec::new(),
+            owners: received::owners(tenant, arrivals).await?,
+            claims: Vec::new(),
+            moved: Vec::new(),
         })
     }
 
@@ -112,6 +133,12 @@ impl<'a> Working<'a> {
                     self.observed(sync, index, connection, observation, arrival, now)
                 }
                 Arrival::Known { record, input } => self.known(*record, (**input).clone(), now).map(|()| Some(*record)),
+                Arrival::Received { record, changes } => {
+                    self.received(index, *record, changes, now).map(|()| Some(*record))
+                }
+                Arrival::Begun { record, document, changes, fields } => {
+                    self.begun(*record, *document, changes, fields, now).map(Some)
+                }
                 Arrival::Created { record, principal, fields } => {
                     self.created_by_client(*record, principal, fields, now).map(|()| Some(*record))
                 }
@@ -193,7 +220,7 @@ impl<'a> Working<'a> {
         Ok(())
     }
 
-    fn known(&mut self, record: RecordId, input: Input, now: reconcile::Now) -> Result<(), ReconcileError> {
+    pub(super) fn known(&mut self, record: RecordId, input: Input, now: reconcile::Now) -> Result<(), ReconcileError> {
         let Some(work) = self.works.get_mut(&record) else { return Ok(()) };
         let reading = matches!(input, Input::Observed { .. });
         let keys_before = MatchKey::all(&self.plan.model, &work.commit.state.fields);
@@ -242,12 +269,13 @@ impl<'a> Working<'a> {
         Ok(())
     }
 
-    fn insert(&mut self, state: RecordState, reading: bool, outcome: Outcome) {
+    pub(super) fn insert(&mut self, state: RecordState, reading: bool, outcome: Outcome) {
         self.routes.made(self.plan, &state);
         let record = state.id;
         let mut commit = RecordCommit::new(state);
         commit.match_keys = Some(MatchKey::all(&self.plan.model, &commit.state.fields));
-        self.works.insert(record, Work { commit, linked_before: Vec::new(), changed: false });
+        let heads_before = Heads::new();
+        self.works.insert(record, Work { commit, linked_before: Vec::new(), heads_before, changed: false });
         self.absorb(record, reading, outcome, &syncline_core::value::Fields::new());
     }
 
@@ -276,13 +304,23 @@ impl<'a> Working<'a> {
     }
 
     /// What is to be committed, and what became of the batch.
-    pub(super) fn into_commit(mut self, batch: &Batch) -> (Commit, Taken) {
+    pub(super) fn into_commit(mut self, batch: &Batch, hub: &RepoHub) -> Result<(Commit, Taken), IntakeError> {
         let mut records = Vec::with_capacity(self.order.len());
+        let mut updates = Vec::new();
         for id in self.order {
-            if let Some(work) = self.works.remove(&id) {
+            if let Some(mut work) = self.works.remove(&id) {
+                if hub.is_open(&self.plan.tenant, id.into()) {
+                    updates.extend(work.update()?.map(|update| (id.into(), update)));
+                }
                 records.push(work.finish());
             }
         }
+        let mut documents = batch.documents.clone();
+        for (write, document, update) in self.moved {
+            documents.push(write);
+            updates.push((document, update));
+        }
+        let actors = batch.actors.iter().cloned().chain(self.claims).collect();
         let mut quarantine = batch.quarantine.clone();
         quarantine.extend(self.quarantine);
         let commit = CommitBatch {
@@ -292,15 +330,26 @@ impl<'a> Working<'a> {
             released: batch.released.clone(),
             hints_done: batch.hints_done.clone(),
             conflicts_closed: batch.conflicts_closed.clone(),
+            documents,
+            actors,
         };
-        (Commit { batch: commit, noted: self.noted }, self.taken)
+        Ok((Commit { batch: commit, noted: self.noted, updates }, self.taken))
     }
 }
 
 impl Work {
     fn loaded(state: RecordState) -> Self {
         let linked_before = links(&state);
-        Self { commit: RecordCommit::new(state), linked_before, changed: false }
+        let heads_before = received::heads(state.document.heads());
+        Self { commit: RecordCommit::new(state), linked_before, heads_before, changed: false }
+    }
+
+    /// What those who hold the document are told; `None` where it did not change.
+    fn update(&mut self) -> Result<Option<Update>, ReconcileError> {
+        if self.commit.entries.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(received::update(&mut self.commit.state.document, std::mem::take(&mut self.heads_before))?))
     }
 
     /// Tells subscribers once of everything that the batch did to the record.

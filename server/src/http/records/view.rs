@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use axum::http::HeaderValue;
 use serde::Serialize;
 use serde_json::Value as Json;
-use syncline_core::replica::Link;
+use syncline_core::{replica::Link, repo::DocumentId};
 use utoipa::ToSchema;
 
 use crate::{
@@ -34,6 +34,9 @@ struct RecordMeta {
     /// The record's id, stable for ever.
     #[schema(format = "uuid")]
     id: String,
+    /// The record's Automerge document, for clients of `/v1/repo`.
+    #[schema(example = "automerge:2akvofn6L1o4RMUEMQi7qzwRjKWZ")]
+    automerge_url: String,
     /// The model.
     model: String,
     /// Counts the record's visible changes; also its `ETag`.
@@ -101,6 +104,7 @@ impl RecordView {
             fields: row.fields.iter().map(|(name, value)| (name.to_string(), value.to_json())).collect(),
             meta: RecordMeta {
                 id: row.id.to_string(),
+                automerge_url: DocumentId::from(row.id).url(),
                 model: row.model.to_string(),
                 version: row.version,
                 first_seen_at: row.first_seen_at.to_rfc3339(),

@@ -18,9 +18,7 @@ use super::{
 };
 use crate::store::{
     StoreError,
-    documents::{
-        ActorClaim, DocumentKind, DocumentWrite, Documents, DocumentsUsage, Found, SavedDocument,
-    },
+    documents::{ActorClaim, DocumentKind, DocumentWrite, Documents, DocumentsUsage, Found, SavedDocument},
 };
 
 /// The statements of the hot path, for the test that looks at their plans.
@@ -55,8 +53,7 @@ impl Documents for SqliteTenant {
 
     async fn saved_document(&self, id: DocumentId) -> Result<Option<SavedDocument>, StoreError> {
         let Some(names) = self.names() else { return Ok(None) };
-        let rows =
-            sqlx::query(SAVED).bind(id.as_bytes().to_vec()).bind(names.pk).fetch_all(self.readers()).await?;
+        let rows = sqlx::query(SAVED).bind(id.as_bytes().to_vec()).bind(names.pk).fetch_all(self.readers()).await?;
         let Some(first) = rows.first() else { return Ok(None) };
         let found = decode_found(first)?;
         let mut saved = Vec::new();
@@ -165,7 +162,9 @@ fn forget(script: &mut Script<'_>, names: &TenantNames, id: DocumentId) {
 pub(super) fn claim_actors(script: &mut Script<'_>, names: &TenantNames, claims: Vec<ActorClaim>) {
     for ActorClaim { actor, principal } in claims {
         script
-            .add("INSERT INTO actors (tenant, actor, principal) VALUES (?, ?, ?) ON CONFLICT (tenant, actor) DO NOTHING")
+            .add(
+                "INSERT INTO actors (tenant, actor, principal) VALUES (?, ?, ?) ON CONFLICT (tenant, actor) DO NOTHING",
+            )
             .bind(names.pk)
             .bind(actor)
             .bind(principal);

@@ -12,7 +12,9 @@ async fn hot_statements_find_their_rows_by_an_index() {
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(folder.path().join("plans.db")).await.unwrap();
     let mut statements: Vec<String> = commit::HOT.iter().map(|statement| statement.over_one_row()).collect();
-    statements.extend([&intake::HOT[..], &deliveries::HOT, &documents::HOT, &feed::HOT].concat().into_iter().map(str::to_owned));
+    statements.extend(
+        [&intake::HOT[..], &deliveries::HOT, &documents::HOT, &feed::HOT].concat().into_iter().map(str::to_owned),
+    );
     for statement in statements {
         for step in plan(&store, &statement).await {
             let scanned = step.strip_prefix("SCAN ").and_then(|rest| rest.split(' ').next());

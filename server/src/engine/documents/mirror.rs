@@ -1,0 +1,104 @@
+//! Keeps a document whose content moved into a record like that record, as long as somebody has it open: clients that do not
+//! know of `moved_to` go on working in it.
+
+use automerge::ReadDoc;
+use syncline_core::{
+    document::{Actor, Document},
+    ids::{RecordId, TenantId},
+    journal::{Hash, Heads},
+    reconcile::WRITER_EPOCH,
+    repo::{DocumentId, thread::Update},
+};
+
+use super::{DocumentsError, Held, Scribe};
+use crate::store::{
+    CommitBatch,
+    documents::{DocumentKind, DocumentWrite},
+};
+
+impl Scribe {
+    /// Writes into the moved document what its record says and it does not.
+    pub(super) async fn mirror(
+        &self,
+        tenant: &TenantId,
+        document: DocumentId,
+        record: RecordId,
+    ) -> Result<(), DocumentsError> {
+        let store = self.store.tenant(tenant);
+        let lent = self
+            .shelf
+            .put(tenant, document, async || match store.saved_document(document).await? {
+                Some(saved) => Held::load(saved).await,
+                None => Ok(Held::begun()),
+            })
+            .await?;
+        let mut held = lent.lock().await;
+        if held.kind != Some(DocumentKind::Moved { record }) {
+            return Ok(());
+        }
+        let Some(state) = store.load(&[record]).await?.pop() else { return Ok(()) };
+        let Some(sync) = self.sync_of(tenant, &state.model) else { return Ok(()) };
+        let before = held.document.get_heads();
+        let mut copy = Document::of(std::mem::take(&mut held.document));
+        let service = Actor::service(tenant, WRITER_EPOCH);
+        let moved_to = DocumentId::from(record).url();
+        let written = copy.mirror(&service, &sync.plan.model, &state.fields, state.deleted, &moved_to, Self::now());
+        held.document = copy.into_automerge();
+        written?;
+        self.commit_own(tenant, document, &mut held, before, Vec::new()).await.map(drop)
+    }
+
+    /// Makes a changed document durable, and then tells whoever has it open.
+    pub(super) async fn commit_own(
+        &self,
+        tenant: &TenantId,
+        document: DocumentId,
+        held: &mut Held,
+        mut before: syncline_core::repo::thread::Heads,
+        claims: Vec<crate::store::documents::ActorClaim>,
+    ) -> Result<bool, DocumentsError> {
+        before.sort_unstable();
+        let mut after = held.document.get_heads();
+        after.sort_unstable();
+        if before == after {
+            return Ok(false);
+        }
+        let write = self.write_of(document, held, &before, &after);
+        let batch = CommitBatch { documents: vec![write], actors: claims, ..CommitBatch::default() };
+        if let Err(error) = self.store.tenant(tenant).commit(batch).await {
+            held.stale = true;
+            self.shelf.forget(tenant, document);
+            return Err(super::IntakeError::from(error).into());
+        }
+        self.shelf.weigh(tenant, document, held);
+        if self.hub.is_open(tenant, document) {
+            let changes = held.document.get_changes(&before);
+            let changes = changes.iter().map(|change| (change.hash(), change.raw_bytes().to_vec())).collect();
+            self.hub.updated(tenant, document, Update { before, after, changes });
+        }
+        Ok(true)
+    }
+
+    /// What is to be stored of the document: what came since, or the whole where that is due.
+    fn write_of(
+        &self,
+        id: DocumentId,
+        held: &mut Held,
+        before: &[automerge::ChangeHash],
+        after: &[automerge::ChangeHash],
+    ) -> DocumentWrite {
+        let heads: Heads = after.iter().map(|hash| Hash(hash.0)).collect();
+        let ops = held.document.stats().num_ops;
+        if held.chunks > 0 && held.chunks < crate::store::documents::CHUNKS_MAX {
+            let chunk = held.document.save_after(before);
+            held.chunks += 1;
+            held.bytes += chunk.len() as u64;
+            return DocumentWrite::Append { id, heads, chunk, ops };
+        }
+        let saved = held.document.save();
+        held.chunks = 1;
+        held.bytes = saved.len() as u64;
+        let kind = held.kind.clone().unwrap_or(DocumentKind::Free);
+        DocumentWrite::Put { id, kind, principal: String::new(), heads, saved, ops }
+    }
+}

@@ -1,0 +1,294 @@
+//! Documents as clients hold them: changes are vetted, taken in, and told to everybody else who holds the document.
+//!
+//! # Layout
+//!
+//! * this file: what sockets ask, sorted by what the document is. A record's own go through [`super::intake`].
+//! * [`own`]: documents that are no record's own: begun, free, drafts, and those that moved into a record.
+//! * [`shelf`]: those of them that are in memory. [`mirror`]: keeps what moved like the record that it moved into.
+
+mod mirror;
+mod own;
+mod shelf;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use self::shelf::Shelf;
+pub use self::shelf::{Held, Lent};
+use super::{
+    clock::Clock,
+    intake::{Arrival, Batch, ClientChanges, Heard, Intake, IntakeError},
+    side::{RunningSide, RunningSync},
+    vetting,
+};
+use crate::{
+    config::Repo,
+    repo::{Holder, Offer, Reception, RepoHub},
+    store::{
+        Store, StoreError,
+        documents::{DocumentKind, Found},
+    },
+};
+use async_trait::async_trait;
+use automerge::Change;
+use syncline_core::{
+    document::Actor,
+    ids::{RecordId, TenantId},
+    reconcile::WRITER_EPOCH,
+    repo::DocumentId,
+};
+
+/// What sockets ask of the engine, beside what they read themselves.
+#[async_trait]
+pub trait Documents: Send + Sync {
+    /// Takes clients' changes in; says of each offer, in order, what became of it.
+    async fn take(&self, who: &Holder, offers: Vec<Offer>) -> Result<Vec<Reception>, DocumentsError>;
+
+    /// The document itself, for peers who have diverged; `None` where there is none.
+    async fn lend(&self, tenant: &TenantId, document: DocumentId) -> Result<Option<Lent>, DocumentsError>;
+
+    /// Brings a document whose content moved into a record up to date, because somebody opens it.
+    async fn freshen(&self, tenant: &TenantId, document: DocumentId, record: RecordId) -> Result<(), DocumentsError>;
+}
+
+/// Why documents cannot be served now. Nothing was taken in.
+#[derive(Debug, thiserror::Error)]
+pub enum DocumentsError {
+    /// The intake failed.
+    #[error(transparent)]
+    Intake(#[from] IntakeError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A stored document is damaged.
+    #[error(transparent)]
+    Document(#[from] syncline_core::document::DocumentError),
+}
+
+/// The engine's part in serving documents.
+pub struct Scribe {
+    store: Arc<dyn Store>,
+    intake: Arc<Intake>,
+    hub: Arc<RepoHub>,
+    syncs: Vec<Arc<RunningSync>>,
+    sides: Vec<Arc<RunningSide>>,
+    options: Repo,
+    /// The names of principals whose edits the service makes for them.
+    principals: Vec<String>,
+    shelf: Shelf,
+    /// What was refused lately, so that a client that sends it again and again costs nothing.
+    refused: Mutex<HashMap<blake3::Hash, String>>,
+}
+
+/// How many refused offers are remembered; beyond them all are forgotten, and the next repetition is vetted anew.
+const REFUSED_MAX: usize = 4_096;
+
+impl Scribe {
+    pub(super) fn new(
+        store: Arc<dyn Store>,
+        intake: Arc<Intake>,
+        hub: Arc<RepoHub>,
+        syncs: Vec<Arc<RunningSync>>,
+        sides: Vec<Arc<RunningSide>>,
+        options: Repo,
+        principals: Vec<String>,
+    ) -> Self {
+        Self {
+            store,
+            intake,
+            hub,
+            syncs,
+            sides,
+            options,
+            principals,
+            shelf: Shelf::default(),
+            refused: Mutex::default(),
+        }
+    }
+
+    /// The actors that no client may use.
+    fn reserved(&self, tenant: &TenantId) -> Arc<[Actor]> {
+        let connections = self.syncs.iter().filter(|sync| sync.plan.tenant == *tenant).flat_map(|sync| {
+            sync.plan.sides.keys().map(|connection| Actor::connection(tenant, connection, WRITER_EPOCH))
+        });
+        let principals = self.principals.iter().map(|name| Actor::principal(tenant, name, WRITER_EPOCH));
+        connections.chain(principals).chain([Actor::service(tenant, WRITER_EPOCH)]).collect()
+    }
+
+    /// Decodes what was offered, within the bounds of what the document is.
+    fn open(&self, who: &Holder, offer: Offer, found: Option<&Found>) -> Result<Vec<Change>, String> {
+        let limits = match found.map(|found| &found.kind) {
+            Some(DocumentKind::Record { .. }) => vetting::RECORD,
+            _ if self.options.free_documents => self.options.free_limits(),
+            _ => vetting::RECORD,
+        };
+        let name = name_of(who, &offer);
+        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner).get(&name).cloned();
+        if let Some(reason) = refused {
+            return Err(reason);
+        }
+        let mut changes = offer.waiting;
+        match vetting::open(&offer.chunks, &limits) {
+            Ok(opened) => changes.extend(opened),
+            Err(reason) => {
+                self.remember_refused(name, &reason);
+                return Err(reason);
+            }
+        }
+        Ok(changes)
+    }
+
+    fn remember_refused(&self, name: blake3::Hash, reason: &str) {
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        if refused.len() >= REFUSED_MAX {
+            refused.clear();
+        }
+        refused.insert(name, reason.to_owned());
+    }
+
+    fn sync_of(&self, tenant: &TenantId, model: &syncline_core::ids::ModelName) -> Option<Arc<RunningSync>> {
+        let meant = |sync: &&Arc<RunningSync>| sync.plan.tenant == *tenant && sync.plan.model.name == *model;
+        self.syncs.iter().find(meant).cloned()
+    }
+
+    async fn take_into(&self, sync: &RunningSync, batch: Batch) -> Result<super::intake::Taken, IntakeError> {
+        let taken = self.intake.take(&sync.name, &sync.plan, batch).await?;
+        if let Some(side) = self.sides.iter().find(|side| side.sync.name == sync.name) {
+            side.follow(&taken.follow_ups);
+            side.stir();
+        }
+        Ok(taken)
+    }
+
+    /// Takes in changes of records' own documents, all of one sync as one commit.
+    async fn take_records(
+        &self,
+        who: &Holder,
+        sync: &RunningSync,
+        offered: Vec<(usize, RecordId, Vec<Change>)>,
+        receptions: &mut [Reception],
+    ) -> Result<(), DocumentsError> {
+        let reserved = self.reserved(&who.principal.tenant);
+        let mut places = Vec::with_capacity(offered.len());
+        let mut arrivals = Vec::with_capacity(offered.len());
+        for (place, record, changes) in offered {
+            let principal = who.principal.name.clone();
+            let changes = Arc::new(ClientChanges { principal, changes, reserved: reserved.clone() });
+            places.push(place);
+            arrivals.push(Arrival::Received { record, changes });
+        }
+        let taken = self.take_into(sync, Batch::of(arrivals)).await?;
+        for (index, heard) in taken.heard {
+            if let Some(reception) = places.get(index).and_then(|place| receptions.get_mut(*place)) {
+                *reception = heard.into();
+            }
+        }
+        Ok(())
+    }
+}
+
+impl From<Heard> for Reception {
+    fn from(heard: Heard) -> Self {
+        let Heard { accepted, waiting, missing, refusal, heads } = heard;
+        Self { heads, accepted, waiting, missing, refusal, draft: None }
+    }
+}
+
+/// Names an offer, so that its repetition is known.
+fn name_of(who: &Holder, offer: &Offer) -> blake3::Hash {
+    let mut hasher = blake3::Hasher::new();
+    for part in [who.principal.tenant.as_str().as_bytes(), who.principal.name.as_bytes(), offer.document.as_bytes()] {
+        hasher.update(&(part.len() as u64).to_le_bytes());
+        hasher.update(part);
+    }
+    offer.chunks.iter().for_each(|chunk| {
+        hasher.update(chunk);
+    });
+    hasher.finalize()
+}
+
+#[async_trait]
+impl Documents for Scribe {
+    async fn take(&self, who: &Holder, offers: Vec<Offer>) -> Result<Vec<Reception>, DocumentsError> {
+        let tenant = self.store.tenant(&who.principal.tenant);
+        let ids: Vec<DocumentId> = offers.iter().map(|offer| offer.document).collect();
+        let mut found = tenant.find_documents(&ids).await?;
+        let mut receptions = vec![Reception::default(); offers.len()];
+        let mut records: HashMap<String, (Arc<RunningSync>, Vec<(usize, RecordId, Vec<Change>)>)> = HashMap::new();
+        for (place, offer) in offers.into_iter().enumerate() {
+            let (document, found) = (offer.document, found.remove(&offer.document));
+            let name = name_of(who, &offer);
+            let changes = match self.open(who, offer, found.as_ref()) {
+                Ok(changes) => changes,
+                Err(reason) => {
+                    receptions[place].refusal = Some(reason);
+                    continue;
+                }
+            };
+            match found.map(|found| found.kind) {
+                Some(DocumentKind::Record { record, model }) => match self.sync_of(&who.principal.tenant, &model) {
+                    Some(sync) => {
+                        records.entry(sync.name.clone()).or_insert((sync, Vec::new())).1.push((place, record, changes));
+                    }
+                    None => receptions[place].refusal = Some(format!("nothing syncs the model `{model}` any more")),
+                },
+                kind => {
+                    receptions[place] = self.take_own(who, document, kind, changes).await?;
+                    if let Some(reason) = &receptions[place].refusal {
+                        self.remember_refused(name, reason);
+                    }
+                }
+            }
+        }
+        for (sync, offered) in records.into_values() {
+            self.take_records(who, &sync, offered, &mut receptions).await?;
+        }
+        Ok(receptions)
+    }
+
+    async fn lend(&self, tenant: &TenantId, document: DocumentId) -> Result<Option<Lent>, DocumentsError> {
+        let lent = self.shelf.find(tenant, document);
+        if lent.is_some() {
+            return Ok(lent);
+        }
+        let Some(saved) = self.store.tenant(tenant).saved_document(document).await? else { return Ok(None) };
+        if let DocumentKind::Record { .. } = saved.found.kind {
+            // A record's document is small, and its commits do not pass here: each time it is read anew.
+            return Held::load(saved).await.map(|held| Some(Lent::of(held)));
+        }
+        self.shelf.put(tenant, document, || Held::load(saved)).await.map(Some)
+    }
+
+    async fn freshen(&self, tenant: &TenantId, document: DocumentId, record: RecordId) -> Result<(), DocumentsError> {
+        self.hub.watches().watch(tenant, record, document);
+        self.mirror(tenant, document, record).await
+    }
+}
+
+impl Scribe {
+    /// Keeps documents that moved like the records that they moved into, until `stop`.
+    pub(super) async fn run(self: Arc<Self>, stop: tokio_util::sync::CancellationToken) {
+        while let Some((tenant, record, documents)) = tokio::select! {
+            due = self.hub.watches().due() => Some(due),
+            () = stop.cancelled() => None,
+        } {
+            for document in documents {
+                if let Err(error) = self.mirror(&tenant, document, record).await {
+                    tracing::warn!(%tenant, %record, %document, %error, "a moved document was not kept like its record");
+                }
+            }
+        }
+    }
+
+    fn now() -> syncline_core::time::Millis {
+        Clock::wall()
+    }
+}
+
+impl std::fmt::Debug for Scribe {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Scribe").field("options", &self.options).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,332 @@
+//! Documents that are no record's own: what clients begin, keep for themselves, or go on writing after it moved into a record.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use automerge::{Automerge, Change, ChangeHash, ReadDoc};
+use syncline_core::{
+    document::Document,
+    ids::{FieldName, RecordId, TenantId},
+    model::Model,
+    reconcile::{Input, Replayed},
+    repo::DocumentId,
+    value::{Fields, Value},
+};
+
+use super::{ClientChanges, DocumentsError, Held, Scribe};
+use crate::{
+    engine::{
+        intake::{Arrival, Batch, IntakeError, owner},
+        side::RunningSync,
+        vetting,
+    },
+    repo::{Holder, Reception, Right},
+    store::{
+        CommitError,
+        documents::{ActorClaim, DocumentKind, DocumentWrite},
+    },
+};
+
+/// What a document of a client is good for.
+enum Fitness {
+    /// It is a record in all but name.
+    Record(Arc<RunningSync>, Fields),
+    /// It names a model but cannot be its record yet, for this reason.
+    Draft(String),
+    /// It is of no model.
+    Free,
+}
+
+/// How far the changes of an offer got.
+struct Taken {
+    accepted: Vec<Change>,
+    claims: Vec<ActorClaim>,
+    reception: Reception,
+}
+
+impl Scribe {
+    /// Takes in changes of a document that is no record's own.
+    pub(super) async fn take_own(
+        &self,
+        who: &Holder,
+        document: DocumentId,
+        kind: Option<DocumentKind>,
+        changes: Vec<Change>,
+    ) -> Result<Reception, DocumentsError> {
+        let tenant = &who.principal.tenant;
+        loop {
+            let store = self.store.tenant(tenant);
+            let lent = self
+                .shelf
+                .put(tenant, document, async || match store.saved_document(document).await? {
+                    Some(saved) => Held::load(saved).await,
+                    None => Ok(Held::begun()),
+                })
+                .await?;
+            let mut held = lent.lock().await;
+            if held.stale {
+                // Whoever had it before could not commit; what is stored counts.
+                self.shelf.forget(tenant, document);
+                continue;
+            }
+            if let Some(DocumentKind::Record { .. }) = held.kind {
+                // It became a record meanwhile; the peer comes back and finds it as one.
+                self.shelf.forget(tenant, document);
+                return Ok(Reception { heads: sorted(&held), waiting: changes, ..Reception::default() });
+            }
+            let before = held.document.get_heads();
+            let taken = self.add(who, document, &mut held, changes).await?;
+            if taken.accepted.is_empty() {
+                return Ok(taken.reception);
+            }
+            let done = match held.kind.clone().or(kind) {
+                Some(DocumentKind::Moved { record }) => {
+                    self.replay(who, document, record, &mut held, before, taken).await
+                }
+                _ => self.settle(who, document, &mut held, before, taken).await,
+            };
+            if done.is_err() {
+                held.stale = true;
+                self.shelf.forget(tenant, document);
+            }
+            return done;
+        }
+    }
+
+    /// Vets the changes and adds those that pass to the document in memory; nothing is durable yet.
+    async fn add(
+        &self,
+        who: &Holder,
+        document: DocumentId,
+        held: &mut Held,
+        changes: Vec<Change>,
+    ) -> Result<Taken, DocumentsError> {
+        let tenant = &who.principal.tenant;
+        let actors: BTreeSet<Vec<u8>> = changes.iter().map(|change| change.actor_id().to_bytes().to_vec()).collect();
+        let actors: Vec<Vec<u8>> = actors.into_iter().collect();
+        let owners = self.store.tenant(tenant).actor_owners(&actors).await?;
+        let offered = ClientChanges {
+            principal: who.principal.name.clone(),
+            changes: Vec::new(),
+            reserved: self.reserved(tenant),
+        };
+        let vetted = vetting::vet(changes, &held.facts, &|actor| owner(actor, &offered, &owners, None));
+        let mut refusal = vetted.refusal;
+        let mut accepted = vetted.accepted;
+        if !accepted.is_empty() {
+            let room = self.room_for(tenant, document, held, &accepted).await?;
+            match room {
+                Err(reason) => {
+                    refusal = Some(reason);
+                    accepted.clear();
+                }
+                Ok(()) => held.apply(&accepted)?,
+            }
+        }
+        let claims = claims(&accepted, &owners, &who.principal.name);
+        let reception = Reception {
+            heads: sorted(held),
+            accepted: accepted.iter().map(Change::hash).collect(),
+            waiting: vetted.waiting,
+            missing: vetted.missing,
+            refusal,
+            draft: None,
+        };
+        Ok(Taken { accepted, claims, reception })
+    }
+
+    /// Whether the document and the tenant have room for the changes.
+    async fn room_for(
+        &self,
+        tenant: &TenantId,
+        document: DocumentId,
+        held: &Held,
+        changes: &[Change],
+    ) -> Result<Result<(), String>, DocumentsError> {
+        let more: u64 = changes.iter().map(|change| change.raw_bytes().len() as u64).sum();
+        let ops: u64 = changes.iter().map(|change| change.len() as u64).sum();
+        let limits = &self.options;
+        if held.document.stats().num_ops + ops > limits.document_ops_max {
+            let max = limits.document_ops_max;
+            return Ok(Err(format!("document {document} would hold more than {max} ops: begin another one")));
+        }
+        if held.bytes + more > limits.document_bytes_max {
+            let max = limits.document_bytes_max;
+            return Ok(Err(format!("document {document} would take more than {max} bytes: begin another one")));
+        }
+        let usage = self.store.tenant(tenant).documents_usage().await?;
+        if usage.bytes + more > limits.tenant_bytes_max || usage.documents >= limits.tenant_documents_max {
+            return Ok(Err("the tenant's documents take all the room that they may: raise `repo.tenant_bytes` or `repo.tenant_documents`, or delete some".into()));
+        }
+        Ok(Ok(()))
+    }
+
+    /// Decides what the document has become, and makes that durable.
+    async fn settle(
+        &self,
+        who: &Holder,
+        document: DocumentId,
+        held: &mut Held,
+        before: Vec<ChangeHash>,
+        taken: Taken,
+    ) -> Result<Reception, DocumentsError> {
+        let tenant = &who.principal.tenant;
+        let Taken { claims, mut reception, .. } = taken;
+        match self.fitness(who, &held.document)? {
+            Fitness::Record(sync, fields) => {
+                self.become_record(who, document, &sync, fields, held).await?;
+                // From here on it is found in the store.
+                self.shelf.forget(tenant, document);
+                held.stale = true;
+                return Ok(reception);
+            }
+            Fitness::Draft(reason) => {
+                tracing::debug!(%tenant, %document, reason, "a client's document is not a record yet");
+                reception.draft = Some(format!("the document is kept, but is no record yet: {reason}"));
+                held.kind = Some(DocumentKind::Draft);
+            }
+            Fitness::Free if self.options.free_documents => held.kind = Some(DocumentKind::Free),
+            Fitness::Free => {
+                // It may yet say what it is; until then nothing of it is kept, and nothing acknowledged.
+                reception.waiting = held.document.get_changes(&[]);
+                reception.accepted.clear();
+                reception.heads.clear();
+                self.shelf.forget(tenant, document);
+                held.stale = true;
+                return Ok(reception);
+            }
+        }
+        self.commit_own(tenant, document, held, before, claims).await?;
+        Ok(reception)
+    }
+
+    /// What the document is good for.
+    fn fitness(&self, who: &Holder, document: &Automerge) -> Result<Fitness, DocumentsError> {
+        let Some((name, has_fields)) = Document::says_type(document)? else { return Ok(Fitness::Free) };
+        let Some(sync) = self.sync_of(&who.principal.tenant, &name) else { return Ok(Fitness::Free) };
+        let mut copy = Document::of(document.clone());
+        if !who.access.reaches(&name) || !who.access.may(Right::Create) {
+            return Ok(Fitness::Draft(format!("{} may not create records of {name}", who.principal.name)));
+        }
+        if !has_fields {
+            return Ok(Fitness::Draft("it has no map `fields`".into()));
+        }
+        let model = &sync.plan.model;
+        let fields = fitting(model, copy.fields(model)?);
+        let missing =
+            model.fields.iter().find(|(name, field)| field.required && fields.get(*name).is_none_or(Value::is_blank));
+        Ok(match missing {
+            Some((name, _)) => Fitness::Draft(format!("it has no `{name}`, which is required")),
+            None if fields.values().all(Value::is_blank) => Fitness::Draft("none of its fields says anything".into()),
+            None => Fitness::Record(sync, fields),
+        })
+    }
+
+    async fn become_record(
+        &self,
+        who: &Holder,
+        document: DocumentId,
+        sync: &RunningSync,
+        fields: Fields,
+        held: &Held,
+    ) -> Result<(), DocumentsError> {
+        let offered = Arc::new(ClientChanges {
+            principal: who.principal.name.clone(),
+            changes: held.document.get_changes(&[]),
+            reserved: self.reserved(&who.principal.tenant),
+        });
+        let elsewhere = RecordId::created(&who.principal.tenant, &sync.plan.model.name, &document.to_string());
+        // Another tenant's record may bear this id; nobody is told, and the record gets another one.
+        for record in [document.record(), elsewhere] {
+            let arrival = Arrival::Begun { record, document, changes: offered.clone(), fields: fields.clone() };
+            let documents = vec![DocumentWrite::Drop { id: document }];
+            let batch = Batch { arrivals: vec![arrival], documents, ..Batch::default() };
+            match self.take_into(sync, batch).await {
+                Err(IntakeError::Commit(CommitError::Stale(stale)))
+                    if stale.contains(&record) && record != elsewhere => {}
+                Err(error) => return Err(error.into()),
+                Ok(_) => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes what the client wrote into a moved document an edit of the record that it moved into.
+    async fn replay(
+        &self,
+        who: &Holder,
+        document: DocumentId,
+        record: RecordId,
+        held: &mut Held,
+        before: Vec<ChangeHash>,
+        taken: Taken,
+    ) -> Result<Reception, DocumentsError> {
+        let tenant = &who.principal.tenant;
+        let Some(state) = self.store.tenant(tenant).load(&[record]).await?.pop() else {
+            return Ok(taken.reception);
+        };
+        let model = state.model.clone();
+        if let Some(sync) = self.sync_of(tenant, &model).filter(|_| who.access.reaches(&model)) {
+            let replayed = difference(&held.document, &before, &sync.plan.model, &who.principal.name)?;
+            if !replayed.fields.is_empty() || replayed.delete.is_some() {
+                let arrivals = vec![Arrival::Known { record, input: Box::new(Input::Replayed(replayed)) }];
+                self.take_into(&sync, Batch::of(arrivals)).await?;
+            }
+        }
+        self.commit_own(tenant, document, held, before, taken.claims).await?;
+        self.hub.watches().watch(tenant, record, document);
+        self.hub.watches().moved_on(tenant, std::iter::once(record));
+        Ok(taken.reception)
+    }
+}
+
+/// What changed in a moved document since `before`, as edits of its record.
+fn difference(
+    document: &Automerge,
+    before: &[ChangeHash],
+    model: &Model,
+    principal: &str,
+) -> Result<Replayed, DocumentsError> {
+    let earlier = document.fork_at(before).map_err(syncline_core::document::DocumentError::from)?;
+    let (mut earlier, mut now) = (Document::of(earlier), Document::of(document.clone()));
+    let (old, new) = (earlier.fields(model)?, now.fields(model)?);
+    let blank = Value::Null;
+    let fields: BTreeMap<FieldName, (Value, Value)> = model
+        .fields
+        .keys()
+        .filter_map(|name| {
+            let (old, new) = (old.get(name).unwrap_or(&blank), new.get(name).unwrap_or(&blank));
+            (old != new).then(|| (name.clone(), (old.clone(), new.clone())))
+        })
+        .collect();
+    let (was_deleted, is_deleted) = (earlier.says_deleted()?, now.says_deleted()?);
+    let delete = (was_deleted != is_deleted).then_some(is_deleted);
+    Ok(Replayed { principal: principal.to_owned(), fields, delete })
+}
+
+/// The values that fit their fields, in canonical form.
+fn fitting(model: &Model, fields: Fields) -> Fields {
+    let fit = |(name, value): (FieldName, Value)| {
+        let field = model.field(&name).filter(|field| !field.computed)?;
+        Some((name.clone(), field.admit(value).ok()?))
+    };
+    fields.into_iter().filter_map(fit).collect()
+}
+
+fn sorted(held: &Held) -> Vec<ChangeHash> {
+    let mut heads = held.document.get_heads();
+    heads.sort_unstable();
+    heads
+}
+
+/// The actors that the principal begins to use.
+fn claims(changes: &[Change], owners: &HashMap<Vec<u8>, String>, principal: &str) -> Vec<ActorClaim> {
+    let actors: BTreeSet<&[u8]> = changes.iter().map(|change| change.actor_id().to_bytes()).collect();
+    actors
+        .into_iter()
+        .filter(|actor| !owners.contains_key(*actor))
+        .map(|actor| ActorClaim { actor: actor.to_vec(), principal: principal.to_owned() })
+        .collect()
+}

@@ -1,0 +1,218 @@
+//! The way into the automerge-repo endpoint: tokens, and the WebSocket.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use axum::{
+    Json,
+    extract::{Query, State, WebSocketUpgrade, ws::rejection::WebSocketUpgradeRejection},
+    http::{HeaderMap, StatusCode, header},
+    response::Response,
+};
+use serde::{Deserialize, Serialize};
+use syncline_core::{ids::ModelName, time::Millis};
+use tokio::time::Instant;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{
+    AppState,
+    auth::{self, KeyPrincipal},
+    input::Body,
+    problem::{Kind, Problem, Problems},
+};
+use crate::{
+    engine::clock::Clock,
+    repo::{Access, End, Full, Holder, Right, TokenError, VALID_MAX, Visitor, configure, serve, turn_away},
+};
+
+/// How long a token is valid unless told otherwise: a working day.
+const VALID_SECONDS: u64 = 12 * 60 * 60;
+
+/// The longest name of a token's bearer.
+const NAME_MAX: usize = 100;
+
+/// The routes under `/v1/repo`.
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(repo)).routes(routes!(make_token))
+}
+
+/// What a new token is to be good for.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct TokenRequest {
+    /// Who will bear it, such as a user's or a device's name: shown behind the API key's name as the origin of changes. The
+    /// API key's own name where it is missing.
+    #[serde(default)]
+    #[schema(nullable = false, max_length = 100)]
+    name: Option<String>,
+    /// The models whose records it may reach; all where it is missing.
+    #[serde(default)]
+    #[schema(nullable = false, value_type = Option<Vec<String>>)]
+    models: Option<BTreeSet<ModelName>>,
+    /// What it may do; everything where it is missing.
+    #[serde(default)]
+    #[schema(nullable = false)]
+    access: Option<BTreeSet<Right>>,
+    /// For how long, in seconds: at least 1, at most 366 days, 12 hours where it is missing.
+    #[serde(default)]
+    #[schema(nullable = false, minimum = 1, maximum = 31_622_400)]
+    expires_in_seconds: Option<u64>,
+}
+
+/// A token.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = RepoToken)]
+struct TokenView {
+    /// The address to give to an automerge-repo WebSocket adapter, with the token in it. Keep it as secret as a password.
+    url: String,
+    /// The token.
+    token: String,
+    /// Until when it is valid.
+    expires_at: String,
+}
+
+/// Makes a token for a client of the automerge-repo protocol.
+///
+/// A page cannot set headers on a WebSocket, and automerge-repo's adapter takes nothing but a URL: the token is part of it. It is signed,
+/// scoped to the tenant and to what is asked for, and ends with its time or with the API key that made it.
+#[utoipa::path(
+    post,
+    path = "/v1/repo/tokens",
+    tag = "repo",
+    operation_id = "create_repo_token",
+    request_body(content = inline(TokenRequest)),
+    responses((status = 201, description = "The token", body = TokenView), Problems)
+)]
+async fn make_token(
+    State(state): State<AppState>,
+    who: KeyPrincipal,
+    Body(request): Body<TokenRequest>,
+) -> Result<(StatusCode, Json<TokenView>), Problem> {
+    let KeyPrincipal { mut principal, hash } = who;
+    for model in request.models.iter().flatten() {
+        if !state.facts.models.contains_key(model) {
+            let known: Vec<_> = state.facts.models.keys().map(ModelName::as_str).collect();
+            let why = format!("there is no model `{model}`; the models are: {}", known.join(", "));
+            return Err(Problem::field(Kind::Invalid, "models", why));
+        }
+    }
+    let seconds = request.expires_in_seconds.unwrap_or(VALID_SECONDS);
+    if !(1..=VALID_MAX.as_secs()).contains(&seconds) {
+        let why = format!("must be from 1 to {}", VALID_MAX.as_secs());
+        return Err(Problem::field(Kind::Invalid, "expires_in_seconds", why));
+    }
+    if let Some(name) = request.name {
+        if name.trim().is_empty() || name.chars().count() > NAME_MAX || name.chars().any(char::is_control) {
+            let why = format!("must have from 1 to {NAME_MAX} printable characters");
+            return Err(Problem::field(Kind::Invalid, "name", why));
+        }
+        principal.name = format!("{}/{name}", principal.name);
+    }
+    let rights = request.access.unwrap_or_else(|| Access::all().rights);
+    let holder = Holder { principal, access: Access { models: request.models, rights } };
+    let exp = Clock::wall().0.max(0) as u64 / 1_000 + seconds;
+    let token = state.repo.tokens.make(&holder, &hash, exp).map_err(|error| Problem::internal(error))?;
+    let address = state.facts.public_url.replacen("http", "ws", 1);
+    let expires_at = Millis((exp * 1_000) as i64).to_rfc3339();
+    let view = TokenView { url: format!("{address}/v1/repo?token={token}"), token, expires_at };
+    Ok((StatusCode::CREATED, Json(view)))
+}
+
+/// How a client says who it is.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Entrance {
+    /// A token from `POST /v1/repo/tokens`; programs that can set headers send an API key as `Authorization: Bearer` instead.
+    #[serde(default)]
+    token: Option<String>,
+}
+
+/// Opens the automerge-repo protocol, version "1": a WebSocket with one CBOR map in each binary frame.
+///
+/// An unmodified automerge-repo client connects with `new WebSocketClientAdapter(url)`, where `url` comes from
+/// `POST /v1/repo/tokens`. A record's document is named by `_meta.automerge_url`. The socket is always accepted, because
+/// some clients end their process where a handshake is refused, and closed with 4401 (no or no valid token), 4403 (not
+/// allowed), 4408 (too slow) or 4429 (too many; come back later) and a reason.
+#[utoipa::path(
+    get,
+    path = "/v1/repo",
+    tag = "repo",
+    operation_id = "repo",
+    params(Entrance),
+    responses((status = 101, description = "The socket is open"), Problems)
+)]
+async fn repo(
+    State(state): State<AppState>,
+    Query(entrance): Query<Entrance>,
+    headers: HeaderMap,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Result<Response, Problem> {
+    let upgrade = upgrade.map_err(|refused| {
+        Problem::new(
+            Kind::Malformed,
+            format!("this is the address of a WebSocket, use an automerge-repo client: {}", refused.body_text()),
+        )
+    })?;
+    let visitor = visitor(&state, entrance.token.as_deref(), &headers).await;
+    Ok(configure(upgrade).on_upgrade(async |socket| match visitor {
+        Ok(visitor) => serve(socket, visitor).await,
+        Err(end) => turn_away(socket, end).await,
+    }))
+}
+
+/// Who is at the door, and whether it is let in.
+async fn visitor(state: &AppState, token: Option<&str>, headers: &HeaderMap) -> Result<Visitor, End> {
+    let origin = headers.get(header::ORIGIN).map(|origin| origin.to_str().unwrap_or("unreadable"));
+    if !state.repo.options.allows(origin) {
+        return Err(End::Forbidden("pages of this origin may not connect: add it to `repo.allowed_origins`"));
+    }
+    let (holder, until) = match token {
+        Some(token) => bearer_of(state, token).await?,
+        None => (by_key(state, headers).await?, None),
+    };
+    let place = state.repo.hub.admit(&holder.principal.tenant, &holder.principal.name).map_err(|full| {
+        End::TooMany(match full {
+            Full::Tenant => "the tenant has too many connections: come back later",
+            Full::Service => "the service has too many connections: come back later",
+            Full::Rush => "too many connections at once: come back later",
+            Full::Penance => "too many changes were refused: come back in a minute",
+        })
+    })?;
+    Ok(Visitor {
+        store: state.store.tenant(&holder.principal.tenant),
+        documents: state.repo.documents.clone(),
+        hub: state.repo.hub.clone(),
+        holder,
+        until,
+        place,
+    })
+}
+
+async fn bearer_of(state: &AppState, token: &str) -> Result<(Holder, Option<Instant>), End> {
+    let claims = state.repo.tokens.read(token).map_err(|error| {
+        End::Unauthorised(match error {
+            TokenError::Expired => "the token has expired: get a new one",
+            TokenError::Forged => "the token is not one of this service: get one from POST /v1/repo/tokens",
+        })
+    })?;
+    let known = match claims.key() {
+        Some(key) => state.store.api_key(&key).await.map_err(|error| End::Broken(error.to_string()))?,
+        None => None,
+    };
+    if known.is_none() {
+        return Err(End::Unauthorised("the API key that made the token is gone: get a new token"));
+    }
+    let now_ms = Clock::wall().0.max(0) as u64;
+    let left = Duration::from_millis((claims.exp * 1_000).saturating_sub(now_ms)).min(VALID_MAX);
+    Ok((claims.holder(), Some(Instant::now() + left)))
+}
+
+async fn by_key(state: &AppState, headers: &HeaderMap) -> Result<Holder, End> {
+    match auth::key_principal(state, headers).await {
+        Ok(KeyPrincipal { principal, .. }) => Ok(Holder { principal, access: Access::all() }),
+        Err(problem) if problem.kind() == Kind::Unauthorized => Err(End::Unauthorised(
+            "no token in the address and no API key in the header: get a token from POST /v1/repo/tokens",
+        )),
+        Err(problem) => Err(End::Broken(problem.detail().to_owned())),
+    }
+}
