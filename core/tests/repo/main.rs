@@ -6,6 +6,7 @@ mod frames;
 mod honest;
 mod hostile_frames;
 mod vectors;
+mod vetting;
 
 use bytes::Bytes;
 
