@@ -16,7 +16,7 @@ use automerge::{
     transaction::{CommitOptions, Transactable},
 };
 
-pub use self::received::{ActorFacts, Facts, Written, WrittenField, merge_texts};
+pub use self::received::{Written, WrittenField, merge_texts, root_touched_by};
 use self::values::{decode, hydrate_value, insert, write_value};
 use crate::{
     ids::{ConnectionId, FieldName, ModelName, TenantId},

@@ -1,10 +1,10 @@
 //! Changes that clients made: they come as they are, and what they wrote is read from the document.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use automerge::{
     ActorId, Automerge, Change, ChangeHash, ObjType, PatchAction, Prop, ROOT, ReadDoc, ScalarValue, Value as AmValue,
-    transaction::Transactable,
+    legacy, transaction::Transactable,
 };
 
 use super::{
@@ -19,26 +19,6 @@ use crate::{
     time::Millis,
     value::{Fields, Value},
 };
-
-/// What is known of a document's history, for judging changes that are to be added to it.
-#[derive(Clone, Debug, Default)]
-pub struct Facts {
-    /// Every change that the document holds.
-    pub hashes: HashSet<ChangeHash>,
-    /// What each actor has done.
-    pub actors: HashMap<ActorId, ActorFacts>,
-    /// The largest op number.
-    pub max_op: u64,
-}
-
-/// What an actor has done in a document.
-#[derive(Clone, Copy, Debug)]
-pub struct ActorFacts {
-    /// One of its changes.
-    pub first: ChangeHash,
-    /// Its last sequence number.
-    pub seq: u64,
-}
 
 /// What one change wrote.
 #[derive(Clone, Debug, Default)]
@@ -68,29 +48,6 @@ pub struct WrittenField {
     pub misshapen: bool,
 }
 
-impl Facts {
-    /// Gathers them.
-    pub fn of(doc: &Automerge) -> Self {
-        let mut facts = Self::default();
-        for meta in doc.get_changes_meta(&[]) {
-            facts.note(meta.actor.into_owned(), meta.seq, meta.hash, meta.max_op);
-        }
-        facts
-    }
-
-    /// Notes a change that was added.
-    pub fn add(&mut self, change: &Change) {
-        self.note(change.actor_id().clone(), change.seq(), change.hash(), change.max_op());
-    }
-
-    fn note(&mut self, actor: ActorId, seq: u64, hash: ChangeHash, max_op: u64) {
-        self.hashes.insert(hash);
-        self.max_op = self.max_op.max(max_op);
-        let history = self.actors.entry(actor).or_insert(ActorFacts { first: hash, seq });
-        history.seq = history.seq.max(seq);
-    }
-}
-
 impl Document {
     /// A document from a client's changes, which the caller has vetted.
     pub fn from_changes(changes: &[Change]) -> Result<Self, DocumentError> {
@@ -99,9 +56,10 @@ impl Document {
         Ok(Self::of(doc))
     }
 
-    /// What is known of the document's history.
-    pub fn facts(&mut self) -> Result<Facts, DocumentError> {
-        self.load().map(|doc| Facts::of(doc))
+    /// One of the actor's changes, where it has made any.
+    pub fn any_change_of(&mut self, actor: &ActorId) -> Result<Option<Hash>, DocumentError> {
+        let changes = self.load()?.get_changes_meta(&[]);
+        Ok(changes.iter().find(|change| *change.actor == *actor).map(|change| Hash(change.hash.0)))
     }
 
     /// A document that is in memory.
@@ -228,6 +186,15 @@ impl Document {
     pub fn is_misshapen(&mut self, name: &FieldName, field: &Field) -> Result<bool, DocumentError> {
         misshapen(self.load()?, name, field)
     }
+}
+
+/// The key at the root, other than `deleted`, that a change touches: a record's document has a fixed shape, and a second map of
+/// fields would hide the first.
+pub fn root_touched_by(change: &Change) -> Option<String> {
+    change.decode().operations.into_iter().find_map(|op| match (op.obj, op.key) {
+        (legacy::ObjectId::Root, legacy::Key::Map(key)) if key != "deleted" => Some(key.to_string()),
+        _ => None,
+    })
 }
 
 /// What two writers who both began with `old` made of it together.

@@ -132,6 +132,14 @@ pub enum Refusal {
         /// The operation's number.
         op: u64,
     },
+    /// A change at the root of a record's document, whose shape is fixed.
+    #[error(
+        "`{key}` at the document's root is not for clients to change; change single fields, such as `doc.fields.email = …`, and `deleted`"
+    )]
+    Root {
+        /// The key.
+        key: String,
+    },
     /// The document library could not apply the changes.
     #[error("the changes do not fit the document ({0}); open the document anew and make the edit again")]
     Unfit(String),

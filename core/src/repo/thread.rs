@@ -28,6 +28,8 @@ pub struct Thread {
     caught_up: bool,
     /// The peer's own changes whose commit it has not been told of yet.
     own: BTreeSet<ChangeHash>,
+    /// What the peer was last asked for. A peer answers at once, so whoever asks again for what did not come asks for ever.
+    asked: Vec<ChangeHash>,
 }
 
 /// How the conversation goes on.
@@ -99,6 +101,9 @@ impl Thread {
             document.receive_sync_message(&mut self.state, bare)?;
         }
         let answer = document.generate_sync_message(&mut self.state);
+        if answer.as_ref().is_some_and(|answer| answer.changes.is_empty() && self.asks_again(&answer.need)) {
+            return Ok(None);
+        }
         if answer.is_some() {
             // A peer that withholds what it has is sent nothing but what it asks for.
             self.caught_up = self.state.their_have.as_ref().is_some_and(|have| !have.is_empty());
@@ -110,13 +115,23 @@ impl Thread {
     /// The peer sent changes and these were taken in, which was all that it has; the update that follows tells it so.
     pub fn took(&mut self, message: &Message, accepted: impl IntoIterator<Item = ChangeHash>) {
         self.note(message);
+        self.asked.clear();
         self.state.shared_heads.clone_from(&message.heads);
         self.own.extend(accepted);
     }
 
     /// Asks for changes that others depend on, and for nothing else: the peer may not know the server's heads.
-    pub fn ask(&mut self, heads: &Heads, need: Vec<ChangeHash>) -> Message {
-        Message { have: Vec::new(), ..status(heads, need) }
+    pub fn ask(&mut self, heads: &Heads, need: Vec<ChangeHash>) -> Option<Message> {
+        (!self.asks_again(&need)).then(|| Message { have: Vec::new(), ..status(heads, need) })
+    }
+
+    fn asks_again(&mut self, need: &[ChangeHash]) -> bool {
+        if need.is_empty() {
+            return false;
+        }
+        let again = self.asked == need;
+        self.asked = need.to_vec();
+        again
     }
 
     /// The document moved on.

@@ -1,5 +1,6 @@
 //! The `repo` section: what clients of the automerge-repo protocol may do.
 
+use syncline_core::repo::Limits;
 use url::Url;
 
 use super::spot::Spot;
@@ -7,6 +8,9 @@ use super::spot::Spot;
 /// The keys of the section.
 pub(super) const KEYS: &[&str] =
     &["allowed_origins", "free_documents", "document_bytes", "document_ops", "tenant_bytes", "tenant_documents"];
+
+/// How much longer than its saved form a document may be uncompressed.
+const INFLATED_TIMES: u64 = 8;
 
 /// What clients of the automerge-repo protocol may do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,9 +60,22 @@ impl Repo {
         }
     }
 
-    /// How much one message about a free document may hold.
-    pub(crate) fn free_limits(&self) -> crate::engine::vetting::Limits {
-        crate::engine::vetting::Limits { ops_max: self.document_ops_max, bytes_max: self.document_bytes_max }
+    /// How much one message about a document that is no record may hold.
+    pub(crate) fn limits(&self) -> Limits {
+        if !self.free_documents {
+            return Limits::RECORD;
+        }
+        let times = self.document_ops_max.div_ceil(Limits::RECORD.ops_max).max(1);
+        Limits {
+            ops_max: self.document_ops_max,
+            // Saved documents are compressed, changes on their way often are not.
+            inflated_bytes_max: self.document_bytes_max.saturating_mul(INFLATED_TIMES),
+            expanded_bytes_max: Limits::RECORD.expanded_bytes_max.saturating_mul(times),
+            changes_max: Limits::RECORD.changes_max.saturating_mul(times),
+            deps_max: Limits::RECORD.deps_max.saturating_mul(times),
+            references_max: Limits::RECORD.references_max.saturating_mul(times),
+            ..Limits::RECORD
+        }
     }
 
     /// Whether a page of this origin may connect.

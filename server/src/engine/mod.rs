@@ -7,7 +7,7 @@
 //! * [`sweeper`]: the complete listing that finds what vanished without a sign.
 //! * [`writer`]: deliveries of one side.
 //! * [`session`]: a connection's credentials, budgets and retries. [`side`]: what the tasks of a side share.
-//! * [`commands`], [`desk`]: what HTTP handlers ask, and the answers. [`documents`], [`vetting`]: what holders of documents ask.
+//! * [`commands`], [`desk`]: what HTTP handlers ask, and the answers. [`documents`]: what holders of documents ask.
 //! * [`clock`], [`tally`]: time and counts. `keeper`: drops what is only kept for a while.
 
 pub mod clock;
@@ -23,7 +23,6 @@ pub mod session;
 pub mod side;
 mod sweeper;
 pub mod tally;
-pub(crate) mod vetting;
 mod writer;
 
 use std::{

@@ -182,6 +182,7 @@ async fn visitor(state: &AppState, token: Option<&str>, headers: &HeaderMap) -> 
         store: state.store.tenant(&holder.principal.tenant),
         documents: state.repo.documents.clone(),
         hub: state.repo.hub.clone(),
+        own_limits: state.repo.options.limits(),
         holder,
         until,
         place,

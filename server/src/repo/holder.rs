@@ -69,10 +69,8 @@ impl Access {
 pub struct Offer {
     /// The document; unknown ones begin with this.
     pub document: DocumentId,
-    /// The changes as they came, in Automerge's format.
-    pub chunks: Vec<Vec<u8>>,
-    /// Changes that came before and wait for their dependencies.
-    pub waiting: Vec<automerge::Change>,
+    /// The changes, decoded within bounds: those that waited for others before, and those that have just come.
+    pub changes: Vec<automerge::Change>,
 }
 
 /// What became of an [`Offer`].

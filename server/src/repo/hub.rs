@@ -1,7 +1,7 @@
 //! Who has which document open, and how news reaches them.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     num::NonZeroU32,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
@@ -14,12 +14,15 @@ use bytes::Bytes;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use syncline_core::{
     ids::TenantId,
-    repo::{DocumentId, Envelope, PeerId, StorageId, message::Ephemeral, thread::Update},
+    repo::{DocumentId, Envelope, PeerId, SessionId, StorageId, message::Ephemeral, thread::Update},
 };
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{limits::Limits, watches::Watches};
+use super::{
+    limits::{Limits, SPEAKERS_MAX},
+    watches::Watches,
+};
 
 /// Tells sockets what happens to the documents that they have open. A document that nobody has open costs nothing.
 pub struct RepoHub {
@@ -28,7 +31,7 @@ pub struct RepoHub {
     name: PeerId,
     /// The name of this server's store, the same after each start.
     store: StorageId,
-    rooms: Mutex<HashMap<(TenantId, DocumentId), Vec<Guest>>>,
+    rooms: Mutex<HashMap<(TenantId, DocumentId), Room>>,
     watches: Watches,
     sockets: Mutex<Sockets>,
     admissions: DefaultDirectRateLimiter,
@@ -42,6 +45,17 @@ struct Sockets {
     by_tenant: HashMap<TenantId, usize>,
     all: usize,
     kept_out: HashMap<(TenantId, String), Instant>,
+    /// How often each principal's changes were refused since it was last without refusals for [`Limits::penance`].
+    refusals: HashMap<(TenantId, String), (usize, Instant)>,
+}
+
+/// Those who have one document open.
+#[derive(Default)]
+struct Room {
+    guests: Vec<Guest>,
+    /// The number of the last ephemeral message of each sender's run: clients pass on what they hear, and each message is to
+    /// go round once.
+    spoken: HashMap<(PeerId, SessionId), u64>,
 }
 
 /// A socket that has a document open.
@@ -192,10 +206,21 @@ impl RepoHub {
         Ok(Place { hub: self.clone(), tenant: tenant.clone(), socket })
     }
 
-    /// Keeps a principal out for a while whose changes were refused too often.
-    pub(crate) fn keep_out(&self, tenant: &TenantId, principal: &str) {
-        let until = Instant::now() + self.limits.penance;
-        lock(&self.sockets).kept_out.insert((tenant.clone(), principal.to_owned()), until);
+    /// Notes that a principal's change was refused; `true` where that has happened too often, and it is kept out for a
+    /// while: a client that comes back every few seconds with the same bad change must not cost anything.
+    pub(crate) fn refused(&self, tenant: &TenantId, principal: &str) -> bool {
+        let mut sockets = lock(&self.sockets);
+        let (now, key) = (Instant::now(), (tenant.clone(), principal.to_owned()));
+        let penance = self.limits.penance;
+        sockets.refusals.retain(|_, (_, last)| now.duration_since(*last) < penance);
+        let (count, last) = sockets.refusals.entry(key.clone()).or_insert((0, now));
+        (*count, *last) = (*count + 1, now);
+        let out = *count >= self.limits.refusals_max;
+        if out {
+            sockets.refusals.remove(&key);
+            sockets.kept_out.insert(key, now + penance);
+        }
+        out
     }
 
     /// How many sockets are open.
@@ -217,7 +242,9 @@ impl RepoHub {
     /// Passes an ephemeral message on to the others who have the document open.
     pub(crate) fn pass_on(&self, tenant: &TenantId, from: u64, message: Ephemeral) {
         let document = message.document;
-        self.tell(tenant, document, Some(from), &News::Ephemeral(Arc::new(message)));
+        if lock(&self.rooms).get_mut(&(tenant.clone(), document)).is_some_and(|room| room.is_new(&message)) {
+            self.tell(tenant, document, Some(from), &News::Ephemeral(Arc::new(message)));
+        }
     }
 
     /// Tells the others who have the document open what heads it has in a peer's store.
@@ -228,8 +255,8 @@ impl RepoHub {
 
     fn tell(&self, tenant: &TenantId, document: DocumentId, but: Option<u64>, news: &News) {
         let rooms = lock(&self.rooms);
-        let Some(guests) = rooms.get(&(tenant.clone(), document)) else { return };
-        for guest in guests.iter().filter(|guest| Some(guest.socket) != but) {
+        let Some(room) = rooms.get(&(tenant.clone(), document)) else { return };
+        for guest in room.guests.iter().filter(|guest| Some(guest.socket) != but) {
             let lost = guest.queue.try_send(news.clone()).is_err();
             // Ephemeral messages may be lost; documents are looked up again.
             if lost && matches!(news, News::Update(_)) {
@@ -246,7 +273,7 @@ impl RepoHub {
 
     /// The socket wants to hear of the document.
     pub(crate) fn enter(&self, tenant: &TenantId, document: DocumentId, ear: &Ear) {
-        lock(&self.rooms).entry((tenant.clone(), document)).or_default().push(ear.guest.clone());
+        lock(&self.rooms).entry((tenant.clone(), document)).or_default().guests.push(ear.guest.clone());
     }
 
     /// The socket no longer wants to hear of these documents.
@@ -254,9 +281,9 @@ impl RepoHub {
         let mut rooms = lock(&self.rooms);
         for document in documents {
             let key = (tenant.clone(), document);
-            if let Some(guests) = rooms.get_mut(&key) {
-                guests.retain(|guest| guest.socket != socket);
-                if guests.is_empty() {
+            if let Some(room) = rooms.get_mut(&key) {
+                room.guests.retain(|guest| guest.socket != socket);
+                if room.guests.is_empty() {
                     rooms.remove(&key);
                 }
             }
@@ -271,6 +298,26 @@ impl RepoHub {
     /// Cancelled when the hub is closed.
     pub(crate) fn closing(&self) -> CancellationToken {
         self.closing.clone()
+    }
+}
+
+impl Room {
+    /// Whether the message has not gone round yet.
+    fn is_new(&mut self, message: &Ephemeral) -> bool {
+        if self.spoken.len() >= SPEAKERS_MAX {
+            self.spoken.clear();
+        }
+        match self.spoken.entry((message.sender.clone(), message.session.clone())) {
+            Entry::Occupied(mut last) if *last.get() < message.count => {
+                last.insert(message.count);
+                true
+            }
+            Entry::Occupied(_) => false,
+            Entry::Vacant(first) => {
+                first.insert(message.count);
+                true
+            }
+        }
     }
 }
 

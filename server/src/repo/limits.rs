@@ -23,7 +23,7 @@ pub struct Limits {
     pub idle_timeout: Duration,
     /// How long a socket may take to introduce itself; then it is closed with 4408.
     pub join_timeout: Duration,
-    /// How many refused changes one socket may send before it is closed with 4403.
+    /// How many refused changes a principal may send before its socket is closed with 4403.
     pub refusals_max: usize,
     /// How long a principal whose socket was closed for its refused changes is kept out.
     pub penance: Duration,
@@ -62,6 +62,9 @@ pub(crate) const WRITE_BUFFER_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// How many frames are worked off together: their documents are looked up at once, and their changes are one commit.
 pub(crate) const FRAMES_AT_ONCE: usize = 64;
 
+/// A longer sync message is decoded on a thread of its own.
+pub(crate) const LONG_BYTES: usize = 32 * 1024;
+
 /// How many bytes of frames are worked off together; a single longer frame goes alone.
 pub(crate) const BYTES_AT_ONCE: usize = 1024 * 1024;
 
@@ -70,6 +73,10 @@ pub(crate) const EPHEMERAL_BYTES_MAX: usize = 64 * 1024;
 
 /// How many ephemeral messages of one socket are passed on in a second; the others are dropped, as their kind may be.
 pub(crate) const EPHEMERALS_PER_SECOND: u32 = 200;
+
+/// How many senders of ephemeral messages are remembered for one document; beyond them all are forgotten, and a message
+/// that goes round at that moment may come twice.
+pub(crate) const SPEAKERS_MAX: usize = 4_096;
 
 /// How many stores' heads one socket may want to hear of.
 pub(crate) const STORES_WATCHED_MAX: usize = 256;

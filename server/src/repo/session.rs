@@ -9,13 +9,13 @@ use std::{
     time::Duration,
 };
 
-use automerge::sync::Message as SyncMessage;
+use automerge::{Change, sync::Message as SyncMessage};
 use axum::extract::ws::{CloseFrame, Message as Frame, Utf8Bytes, WebSocket, WebSocketUpgrade};
 use bytes::Bytes;
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use syncline_core::repo::{
-    DocumentId, Message, PROTOCOL_VERSION, PeerId, PeerMetadata, StorageId, WireError,
+    DocumentId, Inbound, Limits, Message, PROTOCOL_VERSION, PeerId, PeerMetadata, Refusal, StorageId, WireError,
     message::{Ephemeral, RemoteHeads, Sync},
     thread::{Step, Thread},
 };
@@ -28,7 +28,7 @@ use super::{
     notice::{Kind, notice},
 };
 use crate::{
-    engine::{clock::Clock, documents::Documents, vetting},
+    engine::{clock::Clock, documents::Documents},
     store::{
         TenantStore,
         documents::{DocumentKind, Found},
@@ -57,6 +57,8 @@ pub(crate) struct Visitor {
     pub(crate) documents: Arc<dyn Documents>,
     /// Tells what happens.
     pub(crate) hub: Arc<RepoHub>,
+    /// How much a message about a document that is no record may hold.
+    pub(crate) own_limits: Limits,
     /// Held while the socket is open.
     pub(crate) place: Place,
 }
@@ -181,9 +183,10 @@ fn binary(received: Option<Result<Frame, axum::Error>>) -> Result<Option<Bytes>,
 /// The code for a broken frame. The library's error is not public; its words are.
 fn broken(words: &str) -> End {
     let code = match words {
+        words if words.contains("ontrol frame") => 1002,
         words if words.contains("too long") || words.contains("too big") => 1009,
         words if words.contains("UTF-8") || words.contains("utf-8") => 1007,
-        words if words.contains("rotocol") || words.contains("ontrol frame") => 1002,
+        words if words.contains("rotocol") => 1002,
         _ => return End::Gone,
     };
     End::Protocol(code, words.to_owned())
@@ -213,7 +216,6 @@ struct Session<'a> {
     ephemerals: DefaultDirectRateLimiter,
     /// Numbers this session's own ephemeral messages.
     notices: u64,
-    refusals: usize,
     heard_at: Instant,
 }
 
@@ -222,7 +224,7 @@ struct Session<'a> {
 struct OpenDocument {
     thread: Thread,
     /// Changes that wait for others.
-    waiting: Vec<automerge::Change>,
+    waiting: Vec<Change>,
     /// One of the peer's changes was refused: no further ones are taken.
     blocked: bool,
 }
@@ -238,7 +240,6 @@ impl<'a> Session<'a> {
             watched: HashSet::new(),
             ephemerals: RateLimiter::direct(Quota::per_second(rate)),
             notices: 0,
-            refusals: 0,
             heard_at: Instant::now(),
         }
     }
@@ -356,39 +357,44 @@ impl<'a> Session<'a> {
     }
 
     async fn round(&mut self, syncs: Vec<(Sync, bool)>, ear: &Ear) -> Result<(), End> {
-        let mut heard = Vec::with_capacity(syncs.len());
+        let mut open = Vec::with_capacity(syncs.len());
         for (sync, request) in syncs {
-            let message = vetting::decode_sync(&sync.data).map_err(|reason| End::Protocol(1007, reason))?;
             // Listening begins before the document is looked at, so that nothing falls between the two.
             if self.open(sync.document, ear) {
-                heard.push((sync.document, message, request));
+                open.push((sync, request));
             } else {
                 self.unavailable(sync.document).await?;
             }
         }
-        let ids: Vec<DocumentId> = heard.iter().map(|(document, ..)| *document).collect();
+        let ids: Vec<DocumentId> = open.iter().map(|(sync, _)| sync.document).collect();
         if ids.is_empty() {
             return Ok(());
         }
         let mut found = find(self.visitor, &ids).await?;
         self.freshen(&mut found).await?;
         let mut offers = Vec::new();
-        let mut others = Vec::new();
-        for (document, message, request) in heard {
-            let known = found.remove(&document);
+        for (sync, request) in open {
+            let (document, known) = (sync.document, found.remove(&sync.document));
             if known.as_ref().is_some_and(|found| !self.visitor.holder.access.opens(&found.kind)) {
                 self.shut(document).await?;
                 continue;
             }
             let blocked = self.threads.get(&document).is_some_and(|open| open.blocked);
-            if message.changes.is_empty() || blocked || !self.may_offer(known.is_some()) {
-                others.push((document, message, request, known));
-            } else {
-                offers.push((document, message));
-            }
-        }
-        for (document, message, request, known) in others {
+            let Inbound { message, changes, .. } = match read(self.visitor, sync.data, known.as_ref()).await {
+                Ok(inbound) => inbound,
+                Err(_) if blocked => continue,
+                Err(refusal) => {
+                    self.refuse(document, &refusal.to_string()).await?;
+                    continue;
+                }
+            };
             match known {
+                // Whatever is answered would only make the peer send its changes again.
+                _ if blocked => {}
+                known if !changes.is_empty() => match self.forbidden(known.is_some()) {
+                    Some(reason) => self.refuse(document, reason).await?,
+                    None => offers.push((document, message, changes)),
+                },
                 Some(found) => self.answer(document, &message, &automerge_heads(&found)).await?,
                 None => self.meet(document, &message, request).await?,
             }
@@ -414,8 +420,16 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    fn may_offer(&self, known: bool) -> bool {
-        self.visitor.holder.access.may(if known { Right::Write } else { Right::Create })
+    /// Why the peer may not change a document, or begin one.
+    fn forbidden(&self, known: bool) -> Option<&'static str> {
+        let access = &self.visitor.holder.access;
+        match known {
+            true if !access.may(Right::Write) => Some("this access may read and not change: ask for one with `write`"),
+            false if !access.may(Right::Create) => {
+                Some("this access may begin no documents: ask for one with `create`")
+            }
+            _ => None,
+        }
     }
 
     /// Opens the document for this session; `false` where it has too many open.
@@ -445,7 +459,11 @@ impl<'a> Session<'a> {
 
     /// A document that this server does not have: the peer asks for it, or begins it.
     async fn meet(&mut self, document: DocumentId, message: &SyncMessage, request: bool) -> Result<(), End> {
-        if request || message.heads.is_empty() || !self.may_offer(false) {
+        if request || message.heads.is_empty() {
+            return self.shut(document).await;
+        }
+        if let Some(reason) = self.forbidden(false) {
+            self.notify(Kind::Refused, document, reason).await?;
             return self.shut(document).await;
         }
         let mut nothing = automerge::Automerge::new();
@@ -520,25 +538,20 @@ impl<'a> Session<'a> {
     }
 
     /// Takes the peer's changes in. The updates that follow the commit tell everybody, the peer included.
-    async fn take(&mut self, offered: Vec<(DocumentId, SyncMessage)>) -> Result<(), End> {
+    async fn take(&mut self, offered: Vec<(DocumentId, SyncMessage, Vec<Change>)>) -> Result<(), End> {
         if offered.is_empty() {
             return Ok(());
         }
-        let offers = offered
-            .iter()
-            .map(|(document, message)| Offer {
-                document: *document,
-                chunks: message.changes.iter().map(<[u8]>::to_vec).collect(),
-                waiting: self
-                    .threads
-                    .get_mut(document)
-                    .map(|open| std::mem::take(&mut open.waiting))
-                    .unwrap_or_default(),
-            })
-            .collect();
+        let (mut offers, mut messages) = (Vec::new(), Vec::new());
+        for (document, message, changes) in offered {
+            let waited = self.threads.get_mut(&document).map(|open| std::mem::take(&mut open.waiting));
+            let changes = waited.into_iter().flatten().chain(changes).collect();
+            offers.push(Offer { document, changes });
+            messages.push((document, message));
+        }
         let receptions = self.visitor.documents.take(&self.visitor.holder, offers).await;
         let receptions = receptions.map_err(|error| End::Broken(error.to_string()))?;
-        for ((document, message), reception) in offered.into_iter().zip(receptions) {
+        for ((document, message), reception) in messages.into_iter().zip(receptions) {
             self.took(document, message, reception).await?;
         }
         Ok(())
@@ -550,12 +563,13 @@ impl<'a> Session<'a> {
         waiting.truncate(limits::WAITING_MAX);
         open.waiting = waiting;
         if let Some(reason) = refusal {
-            open.blocked = true;
             return self.refuse(document, &reason).await;
         }
         if !missing.is_empty() {
-            let question = open.thread.ask(&heads, missing);
-            return self.sync(document, question).await;
+            return match open.thread.ask(&heads, missing) {
+                Some(question) => self.sync(document, question).await,
+                None => Ok(()),
+            };
         }
         if accepted.is_empty() {
             return self.answer(document, &message, &heads).await;
@@ -568,14 +582,16 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Tells the peer that a change was refused, and ends the session where that happens too often.
+    /// Tells the peer that a change was refused, takes no further ones of that document, and ends the session where that
+    /// happens too often.
     async fn refuse(&mut self, document: DocumentId, reason: &str) -> Result<(), End> {
         let principal = &self.visitor.holder.principal;
         tracing::warn!(tenant = %principal.tenant, principal = principal.name, %document, reason, "a client's change was refused");
-        self.refusals += 1;
+        if let Some(open) = self.threads.get_mut(&document) {
+            open.blocked = true;
+        }
         self.notify(Kind::Refused, document, reason).await?;
-        if self.refusals >= self.visitor.hub.limits().refusals_max {
-            self.visitor.hub.keep_out(&principal.tenant, &principal.name);
+        if self.visitor.hub.refused(&principal.tenant, &principal.name) {
             return Err(End::Forbidden("too many of the changes were refused: see their reasons"));
         }
         Ok(())
@@ -676,6 +692,21 @@ impl<'a> Session<'a> {
             Err(_) => Err(End::TooSlow),
         }
     }
+}
+
+/// Reads a sync message within the bounds of what its document is.
+async fn read(visitor: &Visitor, data: Bytes, known: Option<&Found>) -> Result<Inbound, Refusal> {
+    let limits = match known.map(|found| &found.kind) {
+        Some(DocumentKind::Record { .. }) => Limits::RECORD,
+        _ => visitor.own_limits,
+    };
+    let read = move |data: &[u8]| Inbound::read(data, &limits, |_| false);
+    if data.len() < limits::LONG_BYTES {
+        return read(&data);
+    }
+    // A long message takes a while to decode; others are served meanwhile.
+    let reading = tokio::task::spawn_blocking(move || read(&data));
+    reading.await.unwrap_or_else(|error| Err(Refusal::Undecodable(error.to_string())))
 }
 
 async fn find(visitor: &Visitor, ids: &[DocumentId]) -> Result<HashMap<DocumentId, Found>, End> {

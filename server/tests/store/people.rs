@@ -165,7 +165,7 @@ pub(crate) fn edited(mut state: RecordState, field: &str, value: Value, at: Mill
     let actor = Actor::principal(&state.tenant, "app", 1);
     let old = state.fields.get(&name).cloned().unwrap_or_default();
     let heads = state.document.heads().clone();
-    let put = Put { name: &name, field: &model.fields[&name], old: &old, new: &value };
+    let put = Put { name: &name, field: &model.fields[&name], old: &old, new: &value, as_text_object: false };
     let hash = state.document.write_at(&actor, &heads, &[put], at).unwrap().unwrap();
     let by = Origin::Client("app".into());
     let op = Op { value: value.clone(), clock: Clock::exact(at), over: heads, repeats: None, inherited: None };

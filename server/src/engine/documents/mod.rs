@@ -10,10 +10,7 @@ mod mirror;
 mod own;
 mod shelf;
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{collections::HashMap, sync::Arc};
 
 use self::shelf::Shelf;
 pub use self::shelf::{Held, Lent};
@@ -21,15 +18,11 @@ use super::{
     clock::Clock,
     intake::{Arrival, Batch, ClientChanges, Heard, Intake, IntakeError},
     side::{RunningSide, RunningSync},
-    vetting,
 };
 use crate::{
     config::Repo,
     repo::{Holder, Offer, Reception, RepoHub},
-    store::{
-        Store, StoreError,
-        documents::{DocumentKind, Found},
-    },
+    store::{Store, StoreError, documents::DocumentKind},
 };
 use async_trait::async_trait;
 use automerge::Change;
@@ -78,12 +71,7 @@ pub struct Scribe {
     /// The names of principals whose edits the service makes for them.
     principals: Vec<String>,
     shelf: Shelf,
-    /// What was refused lately, so that a client that sends it again and again costs nothing.
-    refused: Mutex<HashMap<blake3::Hash, String>>,
 }
-
-/// How many refused offers are remembered; beyond them all are forgotten, and the next repetition is vetted anew.
-const REFUSED_MAX: usize = 4_096;
 
 impl Scribe {
     pub(super) fn new(
@@ -95,17 +83,7 @@ impl Scribe {
         options: Repo,
         principals: Vec<String>,
     ) -> Self {
-        Self {
-            store,
-            intake,
-            hub,
-            syncs,
-            sides,
-            options,
-            principals,
-            shelf: Shelf::default(),
-            refused: Mutex::default(),
-        }
+        Self { store, intake, hub, syncs, sides, options, principals, shelf: Shelf::default() }
     }
 
     /// The actors that no client may use.
@@ -115,37 +93,6 @@ impl Scribe {
         });
         let principals = self.principals.iter().map(|name| Actor::principal(tenant, name, WRITER_EPOCH));
         connections.chain(principals).chain([Actor::service(tenant, WRITER_EPOCH)]).collect()
-    }
-
-    /// Decodes what was offered, within the bounds of what the document is.
-    fn open(&self, who: &Holder, offer: Offer, found: Option<&Found>) -> Result<Vec<Change>, String> {
-        let limits = match found.map(|found| &found.kind) {
-            Some(DocumentKind::Record { .. }) => vetting::RECORD,
-            _ if self.options.free_documents => self.options.free_limits(),
-            _ => vetting::RECORD,
-        };
-        let name = name_of(who, &offer);
-        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner).get(&name).cloned();
-        if let Some(reason) = refused {
-            return Err(reason);
-        }
-        let mut changes = offer.waiting;
-        match vetting::open(&offer.chunks, &limits) {
-            Ok(opened) => changes.extend(opened),
-            Err(reason) => {
-                self.remember_refused(name, &reason);
-                return Err(reason);
-            }
-        }
-        Ok(changes)
-    }
-
-    fn remember_refused(&self, name: blake3::Hash, reason: &str) {
-        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        if refused.len() >= REFUSED_MAX {
-            refused.clear();
-        }
-        refused.insert(name, reason.to_owned());
     }
 
     fn sync_of(&self, tenant: &TenantId, model: &syncline_core::ids::ModelName) -> Option<Arc<RunningSync>> {
@@ -196,19 +143,6 @@ impl From<Heard> for Reception {
     }
 }
 
-/// Names an offer, so that its repetition is known.
-fn name_of(who: &Holder, offer: &Offer) -> blake3::Hash {
-    let mut hasher = blake3::Hasher::new();
-    for part in [who.principal.tenant.as_str().as_bytes(), who.principal.name.as_bytes(), offer.document.as_bytes()] {
-        hasher.update(&(part.len() as u64).to_le_bytes());
-        hasher.update(part);
-    }
-    offer.chunks.iter().for_each(|chunk| {
-        hasher.update(chunk);
-    });
-    hasher.finalize()
-}
-
 #[async_trait]
 impl Documents for Scribe {
     async fn take(&self, who: &Holder, offers: Vec<Offer>) -> Result<Vec<Reception>, DocumentsError> {
@@ -218,16 +152,8 @@ impl Documents for Scribe {
         let mut receptions = vec![Reception::default(); offers.len()];
         let mut records: HashMap<String, (Arc<RunningSync>, Vec<(usize, RecordId, Vec<Change>)>)> = HashMap::new();
         for (place, offer) in offers.into_iter().enumerate() {
-            let (document, found) = (offer.document, found.remove(&offer.document));
-            let name = name_of(who, &offer);
-            let changes = match self.open(who, offer, found.as_ref()) {
-                Ok(changes) => changes,
-                Err(reason) => {
-                    receptions[place].refusal = Some(reason);
-                    continue;
-                }
-            };
-            match found.map(|found| found.kind) {
+            let Offer { document, changes } = offer;
+            match found.remove(&document).map(|found| found.kind) {
                 Some(DocumentKind::Record { record, model }) => match self.sync_of(&who.principal.tenant, &model) {
                     Some(sync) => {
                         records.entry(sync.name.clone()).or_insert((sync, Vec::new())).1.push((place, record, changes));
@@ -236,9 +162,6 @@ impl Documents for Scribe {
                 },
                 kind => {
                     receptions[place] = self.take_own(who, document, kind, changes).await?;
-                    if let Some(reason) = &receptions[place].refusal {
-                        self.remember_refused(name, reason);
-                    }
                 }
             }
         }

@@ -5,22 +5,21 @@ use std::{
     sync::Arc,
 };
 
-use automerge::{Automerge, Change, ChangeHash, ReadDoc};
+use automerge::{ActorId, Automerge, Change, ChangeHash, ReadDoc};
 use syncline_core::{
     document::Document,
     ids::{FieldName, RecordId, TenantId},
     model::Model,
     reconcile::{Input, Replayed},
-    repo::DocumentId,
+    repo::{self, DocumentId, Known},
     value::{Fields, Value},
 };
 
 use super::{ClientChanges, DocumentsError, Held, Scribe};
 use crate::{
     engine::{
-        intake::{Arrival, Batch, IntakeError, owner},
+        intake::{Arrival, Batch, IntakeError, missing, refuse_roots, use_of},
         side::RunningSync,
-        vetting,
     },
     repo::{Holder, Reception, Right},
     store::{
@@ -112,25 +111,30 @@ impl Scribe {
             changes: Vec::new(),
             reserved: self.reserved(tenant),
         };
-        let vetted = vetting::vet(changes, &held.facts, &|actor| owner(actor, &offered, &owners, None));
-        let mut refusal = vetted.refusal;
-        let mut accepted = vetted.accepted;
+        let may = |actor: &ActorId| use_of(actor, &offered, &owners);
+        let known = Known { document: &held.document, ledger: &held.ledger };
+        let mut verdict = repo::vet(changes, &known, may, &self.options.limits());
+        if matches!(held.kind, Some(DocumentKind::Moved { .. })) {
+            refuse_roots(&mut verdict);
+        }
+        let mut refusal = verdict.refused.map(|refused| refused.to_string());
+        let mut accepted = verdict.accepted;
         if !accepted.is_empty() {
             let room = self.room_for(tenant, document, held, &accepted).await?;
-            match room {
-                Err(reason) => {
-                    refusal = Some(reason);
-                    accepted.clear();
-                }
-                Ok(()) => held.apply(&accepted)?,
+            let entered = room.and_then(|()| held.apply(&accepted, verdict.marks).map_err(|reason| reason.to_string()));
+            if let Err(reason) = entered {
+                held.stale = true;
+                self.shelf.forget(tenant, document);
+                refusal = Some(reason);
+                accepted.clear();
             }
         }
         let claims = claims(&accepted, &owners, &who.principal.name);
         let reception = Reception {
             heads: sorted(held),
             accepted: accepted.iter().map(Change::hash).collect(),
-            waiting: vetted.waiting,
-            missing: vetted.missing,
+            missing: missing(&verdict.waiting),
+            waiting: verdict.waiting,
             refusal,
             draft: None,
         };

@@ -9,9 +9,9 @@ use std::{
 
 use automerge::{Automerge, Change, ReadDoc};
 use syncline_core::{
-    document::{DocumentError, Facts},
+    document::DocumentError,
     ids::TenantId,
-    repo::DocumentId,
+    repo::{self, DocumentId, Ledger, Refusal},
 };
 use tokio::sync::Mutex as AsyncMutex;
 
@@ -37,7 +37,7 @@ pub struct Held {
     /// The document.
     pub document: Automerge,
     /// What is known of its history.
-    pub(super) facts: Facts,
+    pub(super) ledger: Ledger,
     /// What it is; `None` for one that is only begun.
     pub(super) kind: Option<DocumentKind>,
     /// In how many chunks it is kept.
@@ -51,7 +51,7 @@ pub struct Held {
 impl Held {
     /// A document of which nothing is known.
     pub(super) fn begun() -> Self {
-        Self { document: Automerge::new(), facts: Facts::default(), kind: None, chunks: 0, bytes: 0, stale: false }
+        Self { document: Automerge::new(), ledger: Ledger::default(), kind: None, chunks: 0, bytes: 0, stale: false }
     }
 
     /// A stored document.
@@ -71,14 +71,14 @@ impl Held {
         if !heads.iter().eq(found.heads.iter().map(|hash| &hash.0)) {
             return Err(DocumentError::Damaged("its heads are not those that were committed".into()).into());
         }
-        let facts = Facts::of(&document);
-        Ok(Self { document, facts, kind: Some(found.kind), chunks, bytes, stale: false })
+        let ledger = Ledger::of(&document);
+        Ok(Self { document, ledger, kind: Some(found.kind), chunks, bytes, stale: false })
     }
 
-    /// Adds changes that have been vetted.
-    pub(super) fn apply(&mut self, changes: &[Change]) -> Result<(), DocumentError> {
-        self.document.apply_changes(changes.to_vec())?;
-        changes.iter().for_each(|change| self.facts.add(change));
+    /// Adds changes that have been vetted. Where that fails, the document must be loaded again.
+    pub(super) fn apply(&mut self, changes: &[Change], marks: bool) -> Result<(), Refusal> {
+        repo::apply::apply(&mut self.document, changes.to_vec(), marks)?;
+        changes.iter().for_each(|change| self.ledger.note(change));
         Ok(())
     }
 

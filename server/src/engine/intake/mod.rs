@@ -47,7 +47,7 @@ use crate::{
     },
 };
 use mended::Mended;
-pub(in crate::engine) use received::{Owner, owner};
+pub(in crate::engine) use received::{missing, refuse_roots, use_of};
 use working::Working;
 
 /// How often a batch is tried again when another process committed one of its records meanwhile.

@@ -1,18 +1,19 @@
 //! Changes that clients made themselves, and documents that they begin.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use automerge::ActorId;
+use automerge::{ActorId, Change, ChangeHash, ReadDoc};
 use syncline_core::{
-    document::{Actor, Document, DocumentError, Facts},
+    document::{Actor, Document, DocumentError, root_touched_by},
     ids::RecordId,
     journal::{Hash, Heads as JournalHeads, Origin},
     matching::Match,
     reconcile::{self, Input, Now, Received, ReconcileError, Replayed, WRITER_EPOCH},
     record::RecordState,
     repo::{
-        DocumentId,
+        self, DocumentId, Known, Ledger, Limits, Refusal, RefusedChange, Use,
         thread::{Heads, Update},
+        vet::Verdict,
     },
     value::{Fields, Value},
 };
@@ -25,14 +26,14 @@ use crate::store::{
 
 /// Heads as the sync protocol names them.
 pub(super) fn heads(heads: &JournalHeads) -> Heads {
-    heads.iter().map(|hash| automerge::ChangeHash(hash.0)).collect()
+    heads.iter().map(|hash| ChangeHash(hash.0)).collect()
 }
 
 /// What those who hold the document are told of what it holds since `before`.
 pub(super) fn update(document: &mut Document, before: Heads) -> Result<Update, DocumentError> {
     let from: JournalHeads = before.iter().map(|hash| Hash(hash.0)).collect();
     let changes = document.changes_after(&from)?;
-    let changes = changes.into_iter().map(|(hash, chunk)| (automerge::ChangeHash(hash.0), chunk)).collect();
+    let changes = changes.into_iter().map(|(hash, chunk)| (ChangeHash(hash.0), chunk)).collect();
     Ok(Update { before, after: heads(document.heads()), changes })
 }
 
@@ -66,21 +67,18 @@ impl Working<'_> {
         now: Now,
     ) -> Result<(), ReconcileError> {
         let Some(work) = self.works.get_mut(&record) else { return Ok(()) };
-        let state = &mut work.commit.state;
-        let facts = state.document.facts()?;
-        let vetted = {
-            let owner = |actor: &ActorId| owner(actor, offered, &self.owners, Some((&facts, state)));
-            super::super::vetting::vet(offered.changes.clone(), &facts, &owner)
-        };
-        let accepted: Vec<automerge::ChangeHash> = vetted.accepted.iter().map(automerge::Change::hash).collect();
-        self.claim(&offered.principal, &vetted.accepted);
-        if !vetted.accepted.is_empty() {
-            let received = Received { principal: offered.principal.clone(), changes: vetted.accepted };
+        let mut verdict = judge(offered, &self.owners, &mut work.commit.state)?;
+        let accepted: Vec<ChangeHash> = verdict.accepted.iter().map(Change::hash).collect();
+        self.claim(&offered.principal, &verdict.accepted);
+        if !verdict.accepted.is_empty() {
+            let changes = std::mem::take(&mut verdict.accepted);
+            let received = Received { principal: offered.principal.clone(), changes };
             self.known(record, Input::Received(received), now)?;
         }
         let heads = self.works.get(&record).map(|work| heads(work.commit.state.document.heads())).unwrap_or_default();
-        let (waiting, missing, refusal) = (vetted.waiting, vetted.missing, vetted.refusal);
-        self.taken.heard.push((index, Heard { accepted, waiting, missing, refusal, heads }));
+        let missing = missing(&verdict.waiting);
+        let refusal = verdict.refused.map(|refused| refused.to_string());
+        self.taken.heard.push((index, Heard { accepted, waiting: verdict.waiting, missing, refusal, heads }));
         Ok(())
     }
 
@@ -142,13 +140,13 @@ impl Working<'_> {
             principal: offered.principal.clone(),
             heads: copy.heads().clone(),
             saved: copy.save().to_vec(),
-            ops: copy.facts()?.max_op,
+            ops: copy.automerge()?.stats().num_ops,
         };
         self.moved.push((write, document, update));
         Ok(())
     }
 
-    fn claim(&mut self, principal: &str, changes: &[automerge::Change]) {
+    fn claim(&mut self, principal: &str, changes: &[Change]) {
         let actors: BTreeSet<&[u8]> = changes.iter().map(|change| change.actor_id().to_bytes()).collect();
         for actor in actors {
             if !self.owners.contains_key(actor) {
@@ -159,37 +157,76 @@ impl Working<'_> {
     }
 }
 
-/// Whether a principal may write as an actor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::engine) enum Owner {
-    /// It is the principal's own, or nobody's yet.
-    Own,
-    /// Another principal writes as it.
-    Foreign,
-    /// The service writes as it.
-    Reserved,
-}
-
-/// Whose actor it is.
-pub(in crate::engine) fn owner(
-    actor: &ActorId,
+/// Vets the changes against the record's document, and tries out those that pass: what Automerge itself would not hold is
+/// refused here, before anything is touched.
+fn judge(
     offered: &ClientChanges,
     owners: &HashMap<Vec<u8>, String>,
-    document: Option<(&Facts, &RecordState)>,
-) -> Owner {
+    state: &mut RecordState,
+) -> Result<Verdict, DocumentError> {
+    let mut strangers = BTreeMap::new();
+    for change in &offered.changes {
+        let actor = change.actor_id();
+        if !owners.contains_key(actor.to_bytes()) && !strangers.contains_key(actor) {
+            strangers.insert(actor.clone(), earlier_use(actor, offered, state)?);
+        }
+    }
+    let document = state.document.automerge()?;
+    let ledger = Ledger::of(document);
+    let may = |actor: &ActorId| match strangers.get(actor) {
+        Some(Use::Foreign) => Use::Foreign,
+        _ => use_of(actor, offered, owners),
+    };
+    let known = Known { document, ledger: &ledger };
+    let mut verdict = repo::vet(offered.changes.clone(), &known, may, &Limits::RECORD);
+    refuse_roots(&mut verdict);
+    if let Some(last) = verdict.accepted.last() {
+        let (hash, actor) = (last.hash(), last.actor_id().clone());
+        let mut trial = document.clone();
+        if let Err(reason) = repo::apply::apply(&mut trial, verdict.accepted.clone(), verdict.marks) {
+            verdict.accepted.clear();
+            verdict.refused = Some(RefusedChange { hash, actor, reason });
+        }
+    }
+    Ok(verdict)
+}
+
+/// Refuses the first change that touches what clients may not touch in a record's document, and with it all that follow.
+pub(in crate::engine) fn refuse_roots(verdict: &mut Verdict) {
+    let touched = verdict.accepted.iter().enumerate().find_map(|(at, change)| Some((at, root_touched_by(change)?)));
+    if let Some((at, key)) = touched {
+        let change = &verdict.accepted[at];
+        let reason = Refusal::Root { key };
+        verdict.refused = Some(RefusedChange { hash: change.hash(), actor: change.actor_id().clone(), reason });
+        verdict.accepted.truncate(at);
+    }
+}
+
+/// Whether an actor that is in nobody's name has written in this document for somebody else.
+fn earlier_use(actor: &ActorId, offered: &ClientChanges, state: &mut RecordState) -> Result<Use, DocumentError> {
+    let Some(hash) = state.document.any_change_of(actor)? else { return Ok(Use::Granted) };
+    let origin = state.journal.iter().find(|entry| entry.hash == hash).map(|entry| &entry.origin);
+    Ok(match origin {
+        Some(Origin::Client(principal)) if *principal == offered.principal => Use::Granted,
+        _ => Use::Foreign,
+    })
+}
+
+/// Whether a principal may write as an actor.
+pub(in crate::engine) fn use_of(actor: &ActorId, offered: &ClientChanges, owners: &HashMap<Vec<u8>, String>) -> Use {
     if offered.reserved.iter().any(|reserved| reserved.is_borrowed_by(actor)) {
-        return Owner::Reserved;
+        return Use::Reserved;
     }
     match owners.get(actor.to_bytes()) {
-        Some(principal) if *principal == offered.principal => return Owner::Own,
-        Some(_) => return Owner::Foreign,
-        None => {}
+        Some(principal) if *principal != offered.principal => Use::Foreign,
+        _ => Use::Granted,
     }
-    let earlier = document.and_then(|(facts, state)| Some((facts.actors.get(actor)?.first, state)));
-    let origin = earlier.and_then(|(hash, state)| state.journal.iter().find(|entry| entry.hash.0 == hash.0));
-    match (earlier, origin.map(|entry| &entry.origin)) {
-        (None, _) => Owner::Own,
-        (_, Some(Origin::Client(principal))) if *principal == offered.principal => Owner::Own,
-        _ => Owner::Foreign,
-    }
+}
+
+/// What these changes wait for.
+pub(in crate::engine) fn missing(waiting: &[Change]) -> Vec<ChangeHash> {
+    let there: BTreeSet<ChangeHash> = waiting.iter().map(Change::hash).collect();
+    let deps: BTreeSet<ChangeHash> = waiting.iter().flat_map(|change| change.deps().iter().copied()).collect();
+    // Those that the document has are asked for as well; the peer sends them again, and they are duplicates.
+    deps.difference(&there).copied().collect()
 }

@@ -2,7 +2,7 @@
 
 use sqlx::{AssertSqlSafe, Row};
 
-use super::{SqliteStore, commit, deliveries, feed, intake};
+use super::{SqliteStore, commit, deliveries, documents, feed, intake};
 
 /// What a statement may read from end to end: what the caller gave it, and what it has found by an index itself.
 const GIVEN: [&str; 7] = ["CONSTANT", "v", "ids", "wanted", "json_each", "(subquery-1)", "f"];
