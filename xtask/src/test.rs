@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use crate::{
     command::{CannotRun, cargo, passes},
-    suite::{Built, Report, Suite, build, table},
+    suite::{Built, Report, Suite, build, node, table},
 };
 
 /// The package whose end-to-end suite runs the real binary, which Cargo does not build for other packages' tests.
@@ -40,10 +40,24 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool, CannotRun> {
     };
     println!("built in {:.1} s", started.elapsed().as_secs_f64());
     suites.push(Suite::documentation(&arguments.package));
+    if arguments.package.is_empty() || arguments.package.iter().any(|package| package == USES_BINARY) {
+        suites.extend(node::suites());
+    }
     let wanted = |suite: &Suite| {
         arguments.suites.is_empty() || arguments.suites.iter().any(|part| suite.name.contains(part.as_str()))
     };
     suites.retain(wanted);
+
+    if suites.iter().any(Suite::is_node) {
+        if !passes(cargo(BUILD_BINARY))? {
+            println!("the binary does not compile, see above\n0 passed, 1 failed");
+            return Ok(false);
+        }
+        if let Err(missing) = node::prepare()? {
+            println!("the suites in Node cannot run: {missing}\n0 passed, 1 failed");
+            return Ok(false);
+        }
+    }
 
     let mut rows = Vec::new();
     for suite in suites {

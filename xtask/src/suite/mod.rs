@@ -1,6 +1,7 @@
-//! Test suites: one test binary each, and one for the examples in the documentation.
+//! Test suites: one test binary each, one for the examples in the documentation, and one for each file of tests in Node.
 
 mod build;
+pub(crate) mod node;
 mod report;
 
 pub(crate) use build::{Built, build};
@@ -25,6 +26,8 @@ pub(crate) struct Suite {
 enum Kind {
     /// A test binary, run in its package's folder as Cargo does.
     Binary { program: PathBuf, folder: PathBuf },
+    /// A file of tests in Node.
+    Node { folder: PathBuf, file: String },
     /// The examples in the documentation, and Cargo's arguments for the packages that are meant.
     Documentation { selected: Vec<String> },
 }
@@ -33,6 +36,11 @@ impl Suite {
     /// The examples in the documentation of these packages, or of all where none is named.
     pub(crate) fn documentation(packages: &[String]) -> Self {
         Self { name: "documentation".into(), kind: Kind::Documentation { selected: build::selected(packages) } }
+    }
+
+    /// Whether it runs in Node.
+    pub(crate) fn is_node(&self) -> bool {
+        matches!(self.kind, Kind::Node { .. })
     }
 
     /// Runs all tests of the suite.
@@ -57,6 +65,7 @@ impl Suite {
                 command.args(selected);
                 command
             }
+            Kind::Node { folder, file } => node::command(folder, file),
             Kind::Binary { program, folder } => {
                 let mut command = Command::new(program);
                 // Tests that passed may report what they covered: their output is shown as well.

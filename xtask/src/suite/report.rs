@@ -22,6 +22,14 @@ impl Report {
             report.failed += count(counts, "failed");
             report.ignored += count(counts, "ignored");
         }
+        // Node counts in comments of the Test Anything Protocol.
+        for line in text.lines() {
+            let number =
+                |word: &str| line.strip_prefix(word).and_then(|rest| rest.trim().parse::<u64>().ok()).unwrap_or(0);
+            report.passed += number("# pass ");
+            report.failed += number("# fail ") + number("# cancelled ");
+            report.ignored += number("# skipped ") + number("# todo ");
+        }
         if !succeeded {
             report.failed = report.failed.max(1);
         }
@@ -72,6 +80,13 @@ mod tests {
             ("running 2 tests\nkilled".to_owned(), false, 0, 1, 0),
             (ok.to_owned(), false, 2, 1, 1),
             (String::new(), true, 0, 0, 0),
+            (
+                "ok 1 - a\n# tests 4\n# pass 2\n# fail 1\n# cancelled 1\n# skipped 3\n# todo 0\n".to_owned(),
+                false,
+                2,
+                2,
+                3,
+            ),
         ] {
             let report = Report::read(text.clone(), succeeded);
             assert_eq!((report.passed, report.failed, report.ignored), (passed, failed, ignored), "{text}");
