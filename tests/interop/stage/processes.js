@@ -19,7 +19,7 @@ export class Process {
   static async start(command, args, { cwd, env, log, isReady = () => true }) {
     const process_ = new Process();
     process_.#log = log;
-    const child = spawn(command, args, { cwd, env, stdio: ["ignore", "pipe", openSync(log, "a")] });
+    const child = spawn(command, args, { cwd, env, stdio: ["pipe", "pipe", openSync(log, "a")] });
     process_.#child = child;
     running.add(child);
     process_.ended = new Promise((resolve) => {
@@ -42,6 +42,11 @@ export class Process {
 
   get pid() {
     return this.#child.pid;
+  }
+
+  /** Writes a line to its standard input. */
+  tell(line) {
+    this.#child.stdin.write(`${line}\n`);
   }
 
   /** Ends it as a power cut would. */
