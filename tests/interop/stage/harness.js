@@ -21,6 +21,8 @@ export const CONTACT_FIELDS = {
   first_name: { type: "text", max: 40 },
   last_name: { type: "text", max: 80 },
   title: { type: "text", max: 128 },
+  phone: { type: "text", max: 40 },
+  city: { type: "text", max: 40 },
   employees: { type: "int" },
   stage: { type: "enum", values: ["lead", "mql", "customer"] },
   interests: { type: "set", policy: "set" },
@@ -40,7 +42,8 @@ function binary() {
   return resolve(path);
 }
 
-function freePort() {
+/** A port that was free a moment ago. */
+export function freePort() {
   return new Promise((found, failed) => {
     const server = createServer().once("error", failed);
     server.listen(0, "127.0.0.1", () => {
