@@ -35,7 +35,9 @@ export function backend({ api, key, tenant }) {
       const upstream = await fetch(`${api}${path}`, { method, headers, body: body && JSON.stringify(body) });
       answer(response, upstream.status, await upstream.json());
     } catch (error) {
-      answer(response, 502, { detail: `Syncline cannot be reached at ${api}: ${error.cause?.message ?? error.message}` });
+      answer(response, 502, {
+        detail: `Syncline cannot be reached at ${api}: ${error.cause?.message ?? error.message}`,
+      });
     }
   };
 }

@@ -127,7 +127,10 @@ for (const [what, spoil] of [
   ["no token", () => ""],
   ["a garbage token", () => "?token=garbage"],
   ["a token that was cut", (token) => `?token=${token.slice(0, -3)}`],
-  ["a token that was changed", (token) => `?token=${token.slice(0, 5)}${token[5] === "A" ? "B" : "A"}${token.slice(6)}`],
+  [
+    "a token that was changed",
+    (token) => `?token=${token.slice(0, 5)}${token[5] === "A" ? "B" : "A"}${token.slice(6)}`,
+  ],
   ["a key in place of a token", () => `?token=${stage.key("acme")}`],
 ]) {
   test(`a client with ${what} is let in only to be told so`, async () => {

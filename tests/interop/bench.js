@@ -112,13 +112,16 @@ async function pace(publisher, subscribers, pid) {
   const first = publisher.made.length || 1;
   const number = await new Promise((done) => {
     let left = Number(options.seconds) * Number(options.rate);
-    const timer = setInterval(() => {
-      const number = publisher.change();
-      left -= 1;
-      if (left > 0) return;
-      clearInterval(timer);
-      done(number);
-    }, 1000 / Number(options.rate));
+    const timer = setInterval(
+      () => {
+        const number = publisher.change();
+        left -= 1;
+        if (left > 0) return;
+        clearInterval(timer);
+        done(number);
+      },
+      1000 / Number(options.rate),
+    );
   });
   const { merged, busy_percent } = await subscribers.ask({ task: "collect", number });
   const latencies = merged
@@ -127,7 +130,14 @@ async function pace(publisher, subscribers, pid) {
     .sort((left, right) => left - right);
   const spent = pid && { cpu_us_per_delivery: round(((cpuMs(pid) - cpu) * 1000) / latencies.length) };
   const share = (part) => round(latencies[Math.min(latencies.length - 1, Math.floor(latencies.length * part))]);
-  return { deliveries: latencies.length, p50_ms: share(0.5), p99_ms: share(0.99), max_ms: share(1), ...spent, clients_busy_percent: busy_percent };
+  return {
+    deliveries: latencies.length,
+    p50_ms: share(0.5),
+    p99_ms: share(0.99),
+    max_ms: share(1),
+    ...spent,
+    clients_busy_percent: busy_percent,
+  };
 }
 
 /** Many changes at once: the client sends them in few messages, so a delivery is a change that a client has merged. */

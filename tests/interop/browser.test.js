@@ -51,7 +51,10 @@ async function type(tab, name, value) {
 
 /** Waits until the tab shows a value. */
 function shows(tab, name, value) {
-  return tab.waitForFunction(([name, value]) => document.querySelector(`[name="${name}"]`)?.value === value, [name, value]);
+  return tab.waitForFunction(
+    ([name, value]) => document.querySelector(`[name="${name}"]`)?.value === value,
+    [name, value],
+  );
 }
 
 test("edits in two tabs, in Salesforce and over the API meet in one record", async () => {
@@ -66,12 +69,23 @@ test("edits in two tabs, in Salesforce and over the API meet in one record", asy
   await stage.acme.edit(record._meta.id, { phone: "+15551234" });
 
   for (const tab of [one, two]) {
-    for (const [name, value] of [["title", "Chief Listener"], ["city", "Bergen"], ["first_name", "Jo"], ["phone", "+15551234"]]) {
+    for (const [name, value] of [
+      ["title", "Chief Listener"],
+      ["city", "Bergen"],
+      ["first_name", "Jo"],
+      ["phone", "+15551234"],
+    ]) {
       await shows(tab, name, value);
     }
     await tab.locator('[name="billing"]:checked').waitFor();
   }
-  const whole = { title: "Chief Listener", city: "Bergen", first_name: "Jo", phone: "+15551234", interests: ["billing"] };
+  const whole = {
+    title: "Chief Listener",
+    city: "Bergen",
+    first_name: "Jo",
+    phone: "+15551234",
+    interests: ["billing"],
+  };
   await stage.acme.untilRecord(url, whole);
   await stage.acme.until("Salesforce has the title", async () => {
     const { rows } = await stage.actAsUser("salesforce", "/state?object=Contact");
@@ -144,7 +158,9 @@ test("a new contact of the page becomes a record", async () => {
   await type(tab, "email", "new.comer@example.com");
   await type(tab, "last_name", "Comer");
   await stage.acme.until("the record is there", async () =>
-    (await stage.acme.records()).find(({ email, last_name }) => email === "new.comer@example.com" && last_name === "Comer"),
+    (await stage.acme.records()).find(
+      ({ email, last_name }) => email === "new.comer@example.com" && last_name === "Comer",
+    ),
   );
 });
 

@@ -15,7 +15,14 @@ after(() => stage?.end());
 
 /** A record and two clients that have its document open. */
 async function pair() {
-  const fields = { email: email(), first_name: "Ann", title: "CFO", interests: ["a", "b"], logins: 1, notes: "one two" };
+  const fields = {
+    email: email(),
+    first_name: "Ann",
+    title: "CFO",
+    interests: ["a", "b"],
+    logins: 1,
+    notes: "one two",
+  };
   const record = await stage.acme.create(fields);
   const url = record._meta.automerge_url;
   const [one, two] = [await stage.client({ name: "browser-1" }), await stage.client({ name: "browser-2" })];
@@ -55,14 +62,22 @@ test("two clients see each other's edits through the server", async () => {
 
 test("edits of different fields both stand", async () => {
   const all = await pair();
-  await apart(all, (fields) => (fields.title = "CEO"), (fields) => (fields.first_name = "Anna"));
+  await apart(
+    all,
+    (fields) => (fields.title = "CEO"),
+    (fields) => (fields.first_name = "Anna"),
+  );
   const both = ({ fields }) => fields.title === "CEO" && fields.first_name === "Anna";
   await agree(all, "both edits", both);
 });
 
 test("of two edits of one field one stands, and the other is kept as a conflict", async () => {
   const all = await pair();
-  await apart(all, (fields) => (fields.title = "CEO"), (fields) => (fields.title = "COO"));
+  await apart(
+    all,
+    (fields) => (fields.title = "CEO"),
+    (fields) => (fields.title = "COO"),
+  );
   const conflict = await stage.acme.until("the conflict is kept", async () =>
     (await stage.acme.conflicts()).find(({ record, field }) => record === all.id && field === "title"),
   );
@@ -100,7 +115,11 @@ test("members that are added and removed apart are merged", async () => {
 
 test("counts made apart add up", async () => {
   const all = await pair();
-  await apart(all, ({ logins }) => logins.increment(2), ({ logins }) => logins.increment(3));
+  await apart(
+    all,
+    ({ logins }) => logins.increment(2),
+    ({ logins }) => logins.increment(3),
+  );
   await agree(all, "the sum", ({ fields }) => fields.logins === 6);
 });
 

@@ -62,7 +62,10 @@ test("a free document survives a kill", async () => {
   await stage.kill();
   await stage.serve();
   const found = await (await stage.client()).find(mine.url);
-  assert.deepEqual(plain(found.doc()).cards.map(({ name }) => name), ["first", "last"]);
+  assert.deepEqual(
+    plain(found.doc()).cards.map(({ name }) => name),
+    ["first", "last"],
+  );
 });
 
 test("another tenant does not find it", async () => {

@@ -40,7 +40,13 @@ test("another tenant hears nothing of them, and is not heard", async () => {
   const { documentId } = parseAutomergeUrl(mine.url);
   wire.request(documentId);
   await wire.next("an answer", (message) => message.documentId === documentId);
-  const shout = { type: "ephemeral", documentId, count: 1, sessionId: "spy", data: new Uint8Array([0xa1, 0x61, 0x78, 1]) };
+  const shout = {
+    type: "ephemeral",
+    documentId,
+    count: 1,
+    sessionId: "spy",
+    data: new Uint8Array([0xa1, 0x61, 0x78, 1]),
+  };
   wire.tell(shout);
 
   mine.broadcast({ secret: true });

@@ -66,11 +66,19 @@ for (const [what, change, shown] of [
   ["a blank", (fields) => (fields.title = null), { title: null }],
   ["a removed value", (fields) => delete fields.title, { title: null }],
   ["a value of a list", (fields) => (fields.stage = "mql"), { stage: "mql" }],
-  ["a spelling that is made canonical", (fields) => (fields.email = "  X.Y@Example.COM "), { email: "x.y@example.com" }],
+  [
+    "a spelling that is made canonical",
+    (fields) => (fields.email = "  X.Y@Example.COM "),
+    { email: "x.y@example.com" },
+  ],
   ["a new member", (fields) => (fields.interests.billing = true), { interests: ["analytics", "billing"] }],
   ["a member less", (fields) => delete fields.interests.analytics, { interests: [] }],
   ["a counter", (fields) => fields.logins.increment(2), { logins: 3 }],
-  ["many fields at once", (fields) => Object.assign(fields, { title: "CEO", employees: 9 }), { title: "CEO", employees: 9 }],
+  [
+    "many fields at once",
+    (fields) => Object.assign(fields, { title: "CEO", employees: 9 }),
+    { title: "CEO", employees: 9 },
+  ],
 ]) {
   test(`a client's edit shows over the API: ${what}`, async () => {
     const { client, handle, url } = await open({ name: "browser-2" });
@@ -95,7 +103,10 @@ function shows(record, wanted) {
 for (const [values, fields] of [
   [{ title: "CEO" }, { title: "CEO" }],
   [{ title: null }, { title: null }],
-  [{ employees: 42, stage: "customer" }, { employees: 42, stage: "customer" }],
+  [
+    { employees: 42, stage: "customer" },
+    { employees: 42, stage: "customer" },
+  ],
   [{ interests: ["analytics", "billing"] }, { interests: { analytics: true, billing: true } }],
   [{ interests: ["billing"] }, { interests: { billing: true } }],
   [{ logins: 5 }, { logins: 5 }],

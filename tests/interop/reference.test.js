@@ -14,7 +14,10 @@ before(async () => {
 });
 after(() => reference?.end());
 
-const ann = () => ({ type: "contact", fields: { email: "ann@example.com", first_name: "Ann", notes: "", interests: {} } });
+const ann = () => ({
+  type: "contact",
+  fields: { email: "ann@example.com", first_name: "Ann", notes: "", interests: {} },
+});
 
 /** Two clients that have one document open. */
 async function pair(initial = ann()) {
@@ -56,7 +59,10 @@ test("edits made apart meet: fields, members, characters, list items", async () 
     Object.keys(fields.interests).sort().join() === "analytics,billing" &&
     ["one two ", "two one "].includes(fields.notes) &&
     [...list].sort().join() === "a,b,c";
-  const [ours, others] = await Promise.all([one.until(mine, "all edits", whole), two.until(theirs, "all edits", whole)]);
+  const [ours, others] = await Promise.all([
+    one.until(mine, "all edits", whole),
+    two.until(theirs, "all edits", whole),
+  ]);
   assert.deepEqual(ours, others);
 });
 
@@ -83,7 +89,10 @@ test("a hundred documents at once", async () => {
   const made = Array.from({ length: 100 }, (_, at) => one.repo.create({ at }));
   await Promise.all(made.map((handle) => one.acknowledged(handle)));
   const found = await Promise.all(made.map(({ url }) => two.find(url)));
-  assert.deepEqual(found.map((handle) => handle.doc().at), made.map((_, at) => at));
+  assert.deepEqual(
+    found.map((handle) => handle.doc().at),
+    made.map((_, at) => at),
+  );
 });
 
 test("a client with a store comes back in sync, and nothing is sent again", async () => {

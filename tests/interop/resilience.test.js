@@ -92,9 +92,15 @@ test("a hundred documents at once, and an in-sync return that sends no change", 
   const made = Array.from({ length: DOCUMENTS }, (_, at) => one.repo.create(contact(email(), { employees: at })));
   await Promise.all(made.map((handle) => one.acknowledged(handle)));
   const records = new Map((await stage.acme.records()).map((record) => [record._meta.automerge_url, record]));
-  assert.deepEqual(made.map(({ url }) => records.get(url)?.employees), made.map((_, at) => at));
+  assert.deepEqual(
+    made.map(({ url }) => records.get(url)?.employees),
+    made.map((_, at) => at),
+  );
   const found = await Promise.all(made.map(({ url }) => two.find(url)));
-  assert.deepEqual(found.map((handle) => handle.doc().fields.employees), made.map((_, at) => at));
+  assert.deepEqual(
+    found.map((handle) => handle.doc().fields.employees),
+    made.map((_, at) => at),
+  );
 
   one.offline();
   one.received.length = 0;

@@ -88,7 +88,10 @@ export class ContactList {
     button.dataset.url = url;
     if (url === this.#chosen) button.setAttribute("aria-current", "true");
     const name = [fields.first_name, fields.last_name].filter(Boolean).join(" ") || fields.email || "Nobody yet";
-    for (const [tag, text] of [["strong", name], ["span", fields.title || fields.email || ""]]) {
+    for (const [tag, text] of [
+      ["strong", name],
+      ["span", fields.title || fields.email || ""],
+    ]) {
       button.append(Object.assign(document.createElement(tag), { textContent: text }));
     }
     const row = document.createElement("li");

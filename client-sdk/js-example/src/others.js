@@ -6,7 +6,8 @@ const HEARTBEAT_MS = 2000;
 const ANIMALS = ["Badger", "Crane", "Dormouse", "Heron", "Ibex", "Lynx", "Marten", "Otter", "Plover", "Stoat", "Wren"];
 
 /** This tab's name for the others. */
-const name = (sessionStorage.name ??= `${ANIMALS[Math.floor(Math.random() * ANIMALS.length)]} ${Math.floor(Math.random() * 90) + 10}`);
+const name =
+  (sessionStorage.name ??= `${ANIMALS[Math.floor(Math.random() * ANIMALS.length)]} ${Math.floor(Math.random() * 90) + 10}`);
 
 /** The other tabs that show the same document. */
 export class Others {
@@ -22,7 +23,11 @@ export class Others {
     for (const event of ["update", "snapshot", "goodbye", "pruning", "heartbeat"]) {
       this.#presence.on(event, () => this.#show());
     }
-    this.#presence.start({ initialState: { name, field: null }, heartbeatMs: HEARTBEAT_MS, peerTtlMs: 3 * HEARTBEAT_MS });
+    this.#presence.start({
+      initialState: { name, field: null },
+      heartbeatMs: HEARTBEAT_MS,
+      peerTtlMs: 3 * HEARTBEAT_MS,
+    });
     const { signal } = this.#leave;
     for (const [field, input] of Object.entries(inputs)) {
       input.addEventListener("focus", () => this.#presence.broadcast("field", field), { signal });
@@ -37,7 +42,10 @@ export class Others {
     const said = others.map(({ name, field }) => (field ? `${name}, in ${field.replace("_", " ")}` : name));
     this.#element.textContent = said.length ? `Also here: ${said.join("; ")}` : "";
     for (const [field, input] of Object.entries(this.#inputs)) {
-      input.toggleAttribute("data-taken", others.some((other) => other.field === field));
+      input.toggleAttribute(
+        "data-taken",
+        others.some((other) => other.field === field),
+      );
     }
   }
 

@@ -1,36 +1,28 @@
 // The stage of every story: the real server on a fresh database, with emulated accounts behind it, and the reference
 // server in its place.
 
+import { execFile } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { promisify } from "node:util";
 import { Api } from "./api.js";
 import { Client } from "./client.js";
+import { TIME_SCALE, configuration } from "./configuration.js";
+import { PATIENCE_MS } from "./patience.js";
 import { Process } from "./processes.js";
 
-const KEYS = { acme: "acme-key-0123456789abcdef", globex: "globex-key-0123456789abcdef", operator: "operator-key-0123456789" };
-const SECRETS_KEY = "0123456789abcdef".repeat(4);
-/** Lags of the emulated accounts are a fiftieth of the real ones. */
-const TIME_SCALE = 0.02;
-
-/** The fields of a contact, one of each kind. */
-export const CONTACT_FIELDS = {
-  email: { type: "text", max: 80, canonical: ["trim", "lower"] },
-  first_name: { type: "text", max: 40 },
-  last_name: { type: "text", max: 80 },
-  title: { type: "text", max: 128 },
-  phone: { type: "text", max: 40 },
-  city: { type: "text", max: 40 },
-  employees: { type: "int" },
-  stage: { type: "enum", values: ["lead", "mql", "customer"] },
-  interests: { type: "set", policy: "set" },
-  logins: { type: "int", policy: "counter" },
-  notes: { type: "text", max: 32000, policy: "text", canonical: ["newlines"] },
+const KEYS = {
+  acme: "acme-key-0123456789abcdef",
+  globex: "globex-key-0123456789abcdef",
+  operator: "operator-key-0123456789",
 };
+const SECRETS_KEY = "0123456789abcdef".repeat(4);
 
-function binary() {
+/** The path of the server's binary. */
+export function binary() {
   const path = process.env.SYNCLINE_BIN;
   if (!path) {
     throw new Error(
@@ -40,6 +32,13 @@ function binary() {
   }
   if (!existsSync(path)) throw new Error(`SYNCLINE_BIN names ${path}, which does not exist: build the server first`);
   return resolve(path);
+}
+
+/** This process's variables without the developer's own that the binary would read. */
+export function environment() {
+  const env = { ...process.env };
+  for (const name of ["API", "KEY", "TENANT", "CONFIG", "LOG"]) delete env[`SYNCLINE_${name}`];
+  return env;
 }
 
 /** A port that was free a moment ago. */
@@ -59,19 +58,20 @@ export class Stage {
   #clients = [];
 
   /**
-   * Prepares everything and starts the server. `contacts` people are in each account; `repo` is the configuration's
-   * section of that name; `fields` are a contact's.
+   * Prepares everything and starts the server. `contacts` people are in each account, whose `faults` are a profile of the
+   * sandbox; `repo` is the configuration's section of that name; with `both`, acme's contacts are in both accounts.
    */
-  static async set({ contacts = 0, repo = {}, fields = CONTACT_FIELDS } = {}) {
+  static async set({ contacts = 0, faults = "off", repo = {}, both = false } = {}) {
     const stage = new Stage();
     stage.folder = mkdtempSync(join(tmpdir(), "syncline-interop-"));
     try {
       stage.binary = binary();
-      await stage.#emulate(contacts);
+      await stage.#emulate(contacts, faults);
       stage.port = await freePort();
-      const config = configuration(stage.port, stage.accounts, fields, repo);
+      const config = configuration(stage.port, stage.accounts, { repo, both });
       // YAML contains JSON.
       writeFileSync(join(stage.folder, "syncline.yaml"), JSON.stringify(config, null, 2));
+      if (both) await stage.run(["plan", "--create-fields"]);
       await stage.serve();
     } catch (error) {
       await stage.end();
@@ -80,21 +80,30 @@ export class Stage {
     return stage;
   }
 
-  async #emulate(contacts) {
-    const args = ["sandbox", "--json", "--faults", "off", "--contacts", `${contacts}`, "--time-scale", `${TIME_SCALE}`];
+  async #emulate(contacts, faults) {
+    const args = [
+      "sandbox",
+      "--json",
+      "--faults",
+      faults,
+      "--contacts",
+      `${contacts}`,
+      "--time-scale",
+      `${TIME_SCALE}`,
+    ];
     this.sandbox = await Process.start(this.binary, args, this.#surroundings("sandbox.log"));
     this.accounts = JSON.parse(this.sandbox.ready);
   }
 
   #surroundings(log) {
-    const env = { ...process.env, SECRETS_KEY, ACME_KEY: KEYS.acme, GLOBEX_KEY: KEYS.globex, OPERATOR_KEY: KEYS.operator };
-    for (const name of ["API", "KEY", "TENANT", "CONFIG", "LOG"]) delete env[`SYNCLINE_${name}`];
+    const keys = { ACME_KEY: KEYS.acme, GLOBEX_KEY: KEYS.globex, OPERATOR_KEY: KEYS.operator };
+    const env = { ...environment(), SECRETS_KEY, ...keys };
     for (const [word, account] of Object.entries(this.accounts ?? {})) {
       env[`${word.toUpperCase()}_ID`] = account.client_id;
       env[`${word.toUpperCase()}_SECRET`] = account.client_secret;
       env[`${word.toUpperCase()}_REFRESH`] = account.refresh_token;
     }
-    return { cwd: this.folder, env, log: join(this.folder, log) };
+    return { cwd: this.folder, env, log: log && join(this.folder, log) };
   }
 
   /** Starts the server, again on the same port and database. */
@@ -103,6 +112,12 @@ export class Stage {
     this.url = JSON.parse(this.#server.ready).api;
     this.acme = new Api(this.url, KEYS.acme);
     this.globex = new Api(this.url, KEYS.globex);
+  }
+
+  /** Runs a verb of the binary to its end. */
+  async run(args) {
+    const { cwd, env } = this.#surroundings();
+    await promisify(execFile)(this.binary, args, { cwd, env, timeout: PATIENCE_MS });
   }
 
   /** The API with another key or tenant than usual. */
@@ -171,77 +186,6 @@ export class Stage {
     await this.sandbox?.kill();
     rmSync(this.folder, { recursive: true, force: true });
   }
-}
-
-function configuration(port, { salesforce, hubspot }, fields, repo) {
-  const secret = (name) => ({ env: name });
-  const side = (object, mapping) => ({ object, poll: "1s", creates: false, mapping });
-  return {
-    version: 1,
-    server: { listen: `127.0.0.1:${port}`, database: "syncline.db", secrets_key: secret("SECRETS_KEY") },
-    ...(Object.keys(repo).length && { repo }),
-    models: { contact: { fields, match: [["email"]] }, company: { fields: { name: { type: "text", max: 80 } } } },
-    integrations: {
-      salesforce: {
-        provider: "salesforce",
-        client_id: secret("SALESFORCE_ID"),
-        client_secret: secret("SALESFORCE_SECRET"),
-        settings: { login_url: salesforce.url, time_scale: TIME_SCALE },
-      },
-      hubspot: {
-        provider: "hubspot",
-        client_id: secret("HUBSPOT_ID"),
-        client_secret: secret("HUBSPOT_SECRET"),
-        settings: { base_url: hubspot.url, time_scale: TIME_SCALE, app_id: "54321" },
-      },
-    },
-    connections: {
-      "acme-salesforce": {
-        tenant: "acme",
-        integration: "salesforce",
-        credentials: { refresh_token: secret("SALESFORCE_REFRESH"), base_url: salesforce.url },
-      },
-      "globex-hubspot": {
-        tenant: "globex",
-        integration: "hubspot",
-        credentials: { refresh_token: secret("HUBSPOT_REFRESH") },
-      },
-    },
-    syncs: {
-      "acme-contacts": {
-        tenant: "acme",
-        model: "contact",
-        approve: "auto",
-        sides: {
-          "acme-salesforce": side("Contact", {
-            email: "Email",
-            first_name: "FirstName",
-            last_name: "LastName",
-            title: "Title",
-          }),
-        },
-      },
-      "acme-companies": {
-        tenant: "acme",
-        model: "company",
-        approve: "auto",
-        sides: { "acme-salesforce": side("Account", { name: "Name" }) },
-      },
-      "globex-contacts": {
-        tenant: "globex",
-        model: "contact",
-        approve: "auto",
-        sides: {
-          "globex-hubspot": side("contacts", { email: "email", first_name: "firstname", last_name: "lastname" }),
-        },
-      },
-    },
-    api_keys: [
-      { name: "backend", tenant: "acme", key: secret("ACME_KEY") },
-      { name: "other", tenant: "globex", key: secret("GLOBEX_KEY") },
-      { name: "operator", key: secret("OPERATOR_KEY") },
-    ],
-  };
 }
 
 /** The reference sync server, unmodified. */

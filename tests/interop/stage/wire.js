@@ -23,9 +23,12 @@ export class Wire {
     wire.ended = new Promise((resolve) => {
       wire.socket.once("close", (code, reason) => resolve({ code, reason: reason.toString() }));
     });
-    await within("the socket opens", new Promise((resolve, reject) => {
-      wire.socket.once("open", resolve).once("error", reject);
-    }));
+    await within(
+      "the socket opens",
+      new Promise((resolve, reject) => {
+        wire.socket.once("open", resolve).once("error", reject);
+      }),
+    );
     return wire;
   }
 
@@ -65,8 +68,12 @@ export class Wire {
 
   /** Waits for a message, also one that came already. */
   next(what, holds) {
-    return untilEvent(what, this.#events, "message", () => this.received.find(holds), () =>
-      JSON.stringify(this.received),
+    return untilEvent(
+      what,
+      this.#events,
+      "message",
+      () => this.received.find(holds),
+      () => JSON.stringify(this.received),
     );
   }
 
