@@ -191,6 +191,23 @@ test("the page comes back by itself after the server was killed", async () => {
   await stage.acme.untilRecord(url, { title: "Written meanwhile" });
 });
 
+test("a page that is opened while the server is away shows what the browser keeps, and catches up", async () => {
+  const { record, url } = await someone();
+  const before = await page.tab(profile);
+  await choose(before, url);
+  await isKept(before, url, String(record.title));
+  await before.close();
+  await stage.kill();
+  const tab = await profile.newPage();
+  await tab.goto(page.url);
+  await choose(tab, url);
+  await shows(tab, "title", record.title);
+  await type(tab, "city", "Hamar");
+  await stage.serve();
+  await tab.locator('#state[data-state="live"]').waitFor();
+  await stage.acme.untilRecord(url, { city: "Hamar" });
+});
+
 test("the key never reaches the browser", async () => {
   const tab = await profile.newPage();
   const bodies = [];

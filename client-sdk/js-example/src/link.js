@@ -14,19 +14,24 @@ export class Link extends EventTarget {
   #adapter;
   #url;
   #renewal;
+  /** How often the network was joined or left, so that what is overtaken stops. */
+  #turn = 0;
 
+  /** Opens the repo; documents of this browser are there at once, and a connection as soon as there can be one. */
   static async open() {
     await initializeWasm(wasm);
     const link = new Link();
     link.repo = new Repo({ storage: new IndexedDBStorageAdapter("syncline-contacts") });
-    await link.goOnline();
+    link.goOnline();
     return link;
   }
 
   /** Connects; edits that were made meanwhile are merged by themselves. */
   async goOnline() {
+    const turn = ++this.#turn;
     this.#tell("connecting");
     await this.#renew();
+    if (turn !== this.#turn) return;
     this.#adapter = new WebSocketClientAdapter(this.#url);
     this.#adapter.on("peer-candidate", () => this.#tell("live"));
     // A token that has ended is one reason for a closed connection, and the adapter is about to come back with it.
@@ -40,15 +45,20 @@ export class Link extends EventTarget {
 
   /** Leaves the network. Edits go on, and stay in this browser. */
   goOffline() {
+    this.#turn += 1;
     this.#tell("offline");
     clearTimeout(this.#renewal);
+    const adapter = this.#adapter;
+    this.#adapter = undefined;
+    if (!adapter) return;
     // An attempt that the adapter has planned would still be made.
-    this.#adapter.connect = () => {};
-    if (this.#adapter.socket) this.repo.networkSubsystem.removeNetworkAdapter(this.#adapter);
+    adapter.connect = () => {};
+    if (adapter.socket) this.repo.networkSubsystem.removeNetworkAdapter(adapter);
   }
 
   /** Gets an address with a fresh token, also before the present one ends. Without one, the old one is kept. */
   async #renew() {
+    const turn = this.#turn;
     clearTimeout(this.#renewal);
     let next = ASK_AGAIN_MS;
     try {
@@ -58,15 +68,13 @@ export class Link extends EventTarget {
       this.#url = url;
       // The adapter reads its address whenever it connects again.
       if (this.#adapter) this.#adapter.url = url;
-      next = (new Date(expires_at) - Date.now()) / 2;
+      next = Math.max((new Date(expires_at) - Date.now()) / 2, ASK_AGAIN_MS);
     } catch (error) {
       console.warn("no token:", error.message);
-      if (!this.#url) {
-        await new Promise((again) => setTimeout(again, ASK_AGAIN_MS));
-        return this.#renew();
-      }
     }
-    if (this.state !== "offline") this.#renewal = setTimeout(() => this.#renew(), Math.max(next, ASK_AGAIN_MS));
+    if (turn !== this.#turn) return;
+    const again = new Promise((renewed) => (this.#renewal = setTimeout(() => renewed(this.#renew()), next)));
+    if (!this.#url) await again;
   }
 
   #tell(state) {
