@@ -15,9 +15,12 @@ import { Wire } from "./stage/wire.js";
 /** Short, because the story waits for it; long enough to get in on a loaded machine. */
 const BRIEF_S = 4;
 
+/** Whose pages may connect. */
+const ORIGIN = "https://app.example.com";
+
 let stage;
 before(async () => {
-  stage = await Stage.set();
+  stage = await Stage.set({ repo: { allowed_origins: [ORIGIN] } });
 });
 after(() => stage?.end());
 
@@ -101,7 +104,7 @@ for (const [what, asked, api, status] of [
   ["by a bound key, for another tenant", { name: "a" }, () => stage.api({ key: "acme", tenant: "globex" }), 400],
   ["by a free key, for no tenant", { name: "a" }, () => stage.api(), 400],
   ["by a free key, for a tenant that does not exist", { name: "a" }, () => stage.api({ tenant: "initech" }), 400],
-  ["without a name", {}, () => stage.acme, 400],
+  ["for a name that is none", { name: " " }, () => stage.acme, 400],
   ["for a model that does not exist", { name: "a", models: ["nothing"] }, () => stage.acme, 400],
   ["for a right that does not exist", { name: "a", access: ["fly"] }, () => stage.acme, 400],
   ["for no time at all", { name: "a", expires_in_seconds: 0 }, () => stage.acme, 400],
@@ -112,6 +115,32 @@ for (const [what, asked, api, status] of [
     assert.ok(refused.includes(answer.status), `${answer.status} ${JSON.stringify(answer.body)}`);
   });
 }
+
+test("a token without a name speaks in the name of its key", async () => {
+  const { url } = await ann();
+  const answer = await stage.acme.call("POST", "/v1/repo/tokens", {});
+  const client = await stage.visitor(answer.body.url).connected();
+  const handle = await client.find(url);
+  handle.change((doc) => (doc.fields.title = "CEO"));
+  const { _meta } = await stage.acme.untilRecord(url, { title: "CEO" });
+  assert.deepEqual(_meta.origins.title, { kind: "client", id: "backend" });
+});
+
+test("a program that can set headers may come with its key", async () => {
+  const { url } = await stage.acme.token({ name: "unused" });
+  const address = new URL(url);
+  address.search = "";
+  const wire = await Wire.join(address, { authorization: `Bearer ${stage.key("acme")}` });
+  wire.end();
+});
+
+test("a page of another origin is let in only to be told so", async () => {
+  const { url } = await stage.acme.token({ name: "browser-1" });
+  const wire = await Wire.open(url, { origin: "https://evil.example.com" });
+  assert.equal((await wire.closed()).code, 4403);
+  const allowed = await Wire.join(url, { origin: ORIGIN });
+  allowed.end();
+});
 
 test("a free key that names a tenant gets a token for that tenant", async () => {
   const { url } = await ann();

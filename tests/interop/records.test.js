@@ -37,14 +37,14 @@ test("a document that a client creates becomes a record", async () => {
   const handle = client.repo.create({ type: "contact", fields });
   const record = await stage.acme.untilRecord(handle.url, { ...fields, interests: ["billing"] });
   assert.equal(record._meta.last_action, "created");
-  assert.deepEqual(record._meta.origins.last_name, { kind: "client", id: "browser-7" });
+  assert.deepEqual(record._meta.origins.last_name, { kind: "client", id: "backend/browser-7" });
   await client.acknowledged(handle);
 });
 
 test("a created document whose values come a moment later becomes a record as well", async () => {
   const client = await stage.client();
   const handle = client.repo.create();
-  await client.acknowledged(handle).catch(() => {});
+  await client.hears("the server has seen it", ({ documentId }) => documentId === handle.documentId);
   const address = email();
   handle.change((doc) => Object.assign(doc, contact(address)));
   await stage.acme.untilRecord(handle.url, { email: address });
@@ -88,7 +88,7 @@ for (const [what, change, shown] of [
       return shows(record, shown) && record;
     });
     for (const field of Object.keys(shown).filter((field) => record._meta.origins[field])) {
-      assert.deepEqual(record._meta.origins[field], { kind: "client", id: "browser-2" });
+      assert.deepEqual(record._meta.origins[field], { kind: "client", id: "backend/browser-2" });
     }
     await client.acknowledged(handle);
   });

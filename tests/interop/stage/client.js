@@ -132,7 +132,22 @@ export class Client {
       );
       return messages.map(contents).find(holds);
     };
-    return untilEvent(what, this.#wire, "message", find, () => JSON.stringify(this.received.map(({ type }) => type)));
+    return untilEvent(what, this.#wire, "message", find, () => this.#heardLately());
+  }
+
+  /** Waits for a message of the server, also one that came already. */
+  hears(what, holds) {
+    return untilEvent(
+      what,
+      this.#wire,
+      "message",
+      () => this.received.find(holds),
+      () => this.#heardLately(),
+    );
+  }
+
+  #heardLately() {
+    return `${this.received.length} messages, the last: ${this.received.slice(-5).map(({ type }) => type)}`;
   }
 
   /** Waits until the server has refused a change of the document, and returns the reason. */

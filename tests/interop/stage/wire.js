@@ -11,10 +11,11 @@ export class Wire {
   received = [];
   #events = new EventEmitter();
 
-  static async open(url) {
+  /** `headers` go with the handshake. */
+  static async open(url, headers = {}) {
     const wire = new Wire();
     wire.peerId = `wire-${Math.random().toString(36).slice(2)}`;
-    wire.socket = new WebSocket(url);
+    wire.socket = new WebSocket(url, { headers });
     wire.socket.binaryType = "arraybuffer";
     wire.socket.on("message", (data, isBinary) => {
       wire.received.push(isBinary ? cbor.decode(new Uint8Array(data)) : { text: data.toString() });
@@ -33,8 +34,8 @@ export class Wire {
   }
 
   /** A connection that has joined; `peer` is the server's answer. */
-  static async join(url) {
-    const wire = await Wire.open(url);
+  static async join(url, headers) {
+    const wire = await Wire.open(url, headers);
     wire.send({
       type: "join",
       senderId: wire.peerId,
