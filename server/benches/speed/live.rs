@@ -99,7 +99,7 @@ async fn run(stage: &Stage, api: &Api, records: &[RecordId], run: Run) -> Result
 }
 
 /// A contact with all its fields, as the API takes it.
-fn contact(number: usize) -> JsonFields {
+pub(crate) fn contact(number: usize) -> JsonFields {
     let mut fields = JsonFields::new();
     for name in ["first_name", "last_name", "title", "department", "street", "city", "state", "country"] {
         fields.insert(name.to_owned(), json!(format!("A {name} of usual length")));

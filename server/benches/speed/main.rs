@@ -5,10 +5,12 @@
 //!
 //! * [`contacts`]: the records that everything is measured with. [`ground`]: the intake on an empty store.
 //! * [`floor`]: the least that the same work can cost: Automerge and SQLite without any of ours.
-//! * [`intake`], [`change`], [`live`], [`memory`]: the measurements.
+//! * [`intake`], [`change`], [`live`], [`repo`], [`memory`]: the measurements. [`bare`]: the floor of a fan-out. [`peer`]: a client that costs
+//!   next to nothing.
 //! * [`stage`]: the real binaries, for the measurements that need them. [`process`]: what the system says of a process.
 //! * [`report`]: what is printed.
 
+mod bare;
 mod change;
 mod contacts;
 mod floor;
@@ -16,7 +18,9 @@ mod ground;
 mod intake;
 mod live;
 mod memory;
+mod peer;
 mod process;
+mod repo;
 mod report;
 mod stage;
 
@@ -57,15 +61,19 @@ enum Part {
     Change,
     /// A change to live subscribers.
     Live,
+    /// A client's change to others who hold the document.
+    Repo,
     /// Memory of the server while it backfills.
     Memory,
 }
 
 fn main() -> Result<()> {
+    if std::env::args().nth(1).is_some_and(|argument| argument == bare::FLAG) {
+        return runtime()?.block_on(bare::serve());
+    }
     let arguments = Arguments::parse();
     let wanted = |part: Part| arguments.parts.is_empty() || arguments.parts.contains(&part);
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(async {
+    runtime()?.block_on(async {
         if wanted(Part::Intake) {
             intake::per_record(arguments.records).await?;
         }
@@ -78,9 +86,16 @@ fn main() -> Result<()> {
         if wanted(Part::Live) {
             live::measure().await?;
         }
+        if wanted(Part::Repo) {
+            repo::measure().await?;
+        }
         if wanted(Part::Memory) {
             memory::measure(arguments.contacts).await?;
         }
         Ok(())
     })
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
 }

@@ -78,6 +78,11 @@ impl Stage {
         self.told("live")
     }
 
+    /// The address of the API.
+    pub(crate) fn address(&self) -> Result<&str> {
+        self.told("api")
+    }
+
     fn told(&self, what: &str) -> Result<&str> {
         self.server.announcement[what].as_str().ok_or_else(|| format!("the server does not tell `{what}`").into())
     }

@@ -571,6 +571,10 @@ impl<'a> Session<'a> {
                 None => Ok(()),
             };
         }
+        if accepted.is_empty() && !open.waiting.is_empty() {
+            // What came says too little yet; the peer goes on by itself.
+            return Ok(());
+        }
         if accepted.is_empty() {
             return self.answer(document, &message, &heads).await;
         }

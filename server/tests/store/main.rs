@@ -73,6 +73,11 @@ stamp! {
         a_failed_commit_leaves_no_gap,
         changes_come_back_as_announced,
         an_old_cursor_is_told_to_read_again;
+    documents:
+        a_document_grows_by_chunks_and_is_written_anew_as_one,
+        a_records_document_is_found_under_the_records_id,
+        an_actor_belongs_to_whoever_used_it_first,
+        documents_are_their_tenants_own;
     work:
         deliveries_are_due_in_order,
         deliveries_are_listed_page_by_page,

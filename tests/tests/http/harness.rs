@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use async_trait::async_trait;
 use axum::{
     Router,
     body::{Body, to_bytes},
@@ -9,20 +10,26 @@ use axum::{
 };
 use serde_json::{Value as Json, json};
 use syncline_core::{
-    ids::{ModelName, TenantId},
+    ids::{ModelName, RecordId, TenantId},
     model::{Canonical, DeleteEffect, DeleteRace, DeleteRule, Field, FieldType, Model},
     policies::Policy,
+    repo::{DocumentId, StorageId},
     time::Millis,
 };
 use syncline_server::{
-    engine::commands::Principal,
+    config::Repo,
+    engine::{
+        commands::Principal,
+        documents::{Documents, DocumentsError, Lent},
+    },
     http::{
-        AppState, Facts, router,
+        AppState, Facts, RepoState, router,
         state::{ConnectionFacts, IntegrationFacts, ProviderFacts, SyncFacts},
     },
     live::{FeedHub, Limits},
+    repo::{Holder, Offer, Reception, RepoHub, Tokens},
     store::{
-        Store,
+        Store, StoreError,
         keys::{ApiKey, KeyHash},
         sqlite::SqliteStore,
     },
@@ -48,6 +55,24 @@ pub(crate) struct Api {
     pub(crate) router: Router,
     pub(crate) contract: Arc<Contract>,
     _folder: TempDir,
+}
+
+/// In place of the engine's part in serving documents, which other suites look at.
+struct NoEngine;
+
+#[async_trait]
+impl Documents for NoEngine {
+    async fn take(&self, _: &Holder, _: Vec<Offer>) -> Result<Vec<Reception>, DocumentsError> {
+        Err(StoreError::Closed.into())
+    }
+
+    async fn lend(&self, _: &TenantId, _: DocumentId) -> Result<Option<Lent>, DocumentsError> {
+        Err(StoreError::Closed.into())
+    }
+
+    async fn freshen(&self, _: &TenantId, _: DocumentId, _: RecordId) -> Result<(), DocumentsError> {
+        Err(StoreError::Closed.into())
+    }
 }
 
 /// An answer, already held against the contract.
@@ -83,7 +108,13 @@ impl Api {
         let hub = Arc::new(FeedHub::bounded(limits));
         let facts = Arc::new(facts());
         let pen = Arc::new(Pen::new(store.clone(), hub.clone(), (*facts.models).clone()));
-        let state = AppState { store: store.clone(), commands: pen.clone(), feed: hub.clone(), facts };
+        let repo = Arc::new(RepoState {
+            hub: RepoHub::new(StorageId::new("store").unwrap()),
+            documents: Arc::new(NoEngine),
+            tokens: Tokens::new(&[7; 32]),
+            options: Repo::default(),
+        });
+        let state = AppState { store: store.clone(), commands: pen.clone(), feed: hub.clone(), facts, repo };
         let router = router(state);
         let document = send(&router, Request::get("/v1/openapi.json").body(Body::empty()).unwrap()).await;
         let contract = Arc::new(Contract::new(document.body).unwrap());

@@ -9,3 +9,4 @@ mod live;
 mod operations;
 mod pen;
 mod records;
+mod repo;

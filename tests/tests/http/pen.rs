@@ -184,7 +184,13 @@ impl Pen {
         let actor = Actor::principal(&who.tenant, &who.name, 0);
         let before = state.fields.clone();
         let old = |name: &FieldName| before.get(name).unwrap_or(&Value::Null);
-        let puts = fields.iter().map(|(name, new)| Put { name, field: &model.fields[name], old: old(name), new });
+        let puts = fields.iter().map(|(name, new)| Put {
+            name,
+            field: &model.fields[name],
+            old: old(name),
+            new,
+            as_text_object: false,
+        });
         let puts: Vec<_> = puts.collect();
         let heads = state.document.heads().clone();
         let Some(hash) = state.document.write_at(&actor, &heads, &puts, at).unwrap() else { return };

@@ -29,13 +29,15 @@ const METHOD: &str = "\
   committed. Nothing of the record is in memory. The floor reads the document from its table, loads it, puts the value
   and inserts what `save_after` gives, in a transaction. Medians of 1,800 changes that take turns.
 * **Live**: from sending an edit to `/v1/records` until its frame is read at each WebSocket; the commit is in between.
+* **Clients' changes**: from a client's sending a change over `/v1/repo` until the others who have the document open have read it; vetting, merging and the
+  commit are in between, and everybody acknowledges. The bare fan-out is a process that hands frames on and does nothing else.
   Sockets and editor share one process, the server is another, and both share the machine's processors.
 * **Memory**: what the system says that the server process holds while it backfills over HTTP from the sandbox, which is
   a process of its own.
 ";
 
 /// The rows of the table: what is said of which measure.
-const ROWS: [(&str, &str); 18] = [
+const ROWS: [(&str, &str); 32] = [
     ("intake/ratio", "Backfill of a new record, against Automerge and SQLite alone"),
     ("intake/time", "Backfill of a new record"),
     ("intake/link", "Linking a record of the second account"),
@@ -51,6 +53,20 @@ const ROWS: [(&str, &str); 18] = [
     ("live/1000/p50", "Edit to each of 1,000 subscribers, median"),
     ("live/1000/p99", "Edit to each of 1,000 subscribers, p99"),
     ("live/1000/processor", "Server's processor per delivery, 1,000 subscribers"),
+    ("repo/1/p50", "A client's change to the 1 other client, median"),
+    ("repo/1/p99", "A client's change to the 1 other client, p99"),
+    ("repo/10/p50", "A client's change to each of 10 clients, median"),
+    ("repo/10/p99", "A client's change to each of 10 clients, p99"),
+    ("repo/100/p50", "A client's change to each of 100 clients, median"),
+    ("repo/100/p99", "A client's change to each of 100 clients, p99"),
+    ("repo/100/ratio", "The same p99 against a bare fan-out"),
+    ("repo/100/processor", "Server's processor per delivery, 100 clients"),
+    ("repo/1000/p50", "A client's change to each of 1,000 clients, median"),
+    ("repo/1000/p99", "A client's change to each of 1,000 clients, p99"),
+    ("repo/1000/ratio", "The same p99 against a bare fan-out"),
+    ("repo/1000/processor", "Server's processor per delivery, 1,000 clients"),
+    ("repo/return of 1000/processor", "A client with 1,000 documents comes back, in sync: server's processor"),
+    ("repo/10000 idle/memory", "Memory of an idle connection, of 10,000"),
     ("memory/contacts", "Contacts backfilled while memory was watched"),
     ("memory/peak", "Most memory of the server during that backfill"),
     ("memory/growth", "Memory later in that backfill"),

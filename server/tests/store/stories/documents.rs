@@ -1,0 +1,99 @@
+//! Documents as clients hold them.
+
+use std::sync::Arc;
+
+use syncline_core::{
+    ids::RecordId,
+    journal::{Hash, Heads},
+    repo::DocumentId,
+};
+use syncline_server::store::{
+    CommitBatch, Store, TenantStore,
+    documents::{ActorClaim, DocumentKind, DocumentWrite, DocumentsUsage, Found},
+};
+
+use crate::people::*;
+
+fn document(n: u8) -> DocumentId {
+    DocumentId::from_bytes([n; 16])
+}
+
+fn heads(n: u8) -> Heads {
+    vec![Hash([n; 32])]
+}
+
+fn put(id: DocumentId, kind: DocumentKind, saved: &[u8]) -> DocumentWrite {
+    DocumentWrite::Put { id, kind, principal: "ann".into(), heads: heads(1), saved: saved.to_vec(), ops: 3 }
+}
+
+async fn commit(tenant: &dyn TenantStore, documents: Vec<DocumentWrite>) {
+    tenant.commit(CommitBatch { documents, ..CommitBatch::default() }).await.unwrap();
+}
+
+pub(crate) async fn a_document_grows_by_chunks_and_is_written_anew_as_one(store: Arc<dyn Store>) {
+    let tenant = store.tenant(&acme());
+    assert_eq!(tenant.saved_document(document(1)).await.unwrap(), None);
+    commit(&*tenant, vec![put(document(1), DocumentKind::Free, b"whole")]).await;
+    for (n, chunk) in [(2, b"one".to_vec()), (3, b"two".to_vec())] {
+        let write = DocumentWrite::Append { id: document(1), heads: heads(n), chunk, ops: u64::from(n) * 10 };
+        commit(&*tenant, vec![write]).await;
+    }
+    let saved = tenant.saved_document(document(1)).await.unwrap().unwrap();
+    assert_eq!((saved.saved.as_slice(), saved.chunks), (&b"wholeonetwo"[..], 3));
+    assert_eq!(saved.found, Found { kind: DocumentKind::Free, heads: heads(3) });
+    assert_eq!(tenant.documents_usage().await.unwrap(), DocumentsUsage { documents: 1, bytes: 11 });
+
+    commit(&*tenant, vec![put(document(1), DocumentKind::Draft, b"new")]).await;
+    let saved = tenant.saved_document(document(1)).await.unwrap().unwrap();
+    assert_eq!((saved.saved.as_slice(), saved.chunks, saved.found.kind), (&b"new"[..], 1, DocumentKind::Draft));
+    commit(&*tenant, vec![DocumentWrite::Drop { id: document(1) }]).await;
+    assert_eq!(tenant.saved_document(document(1)).await.unwrap(), None);
+    assert_eq!(tenant.documents_usage().await.unwrap(), DocumentsUsage::default());
+}
+
+pub(crate) async fn a_records_document_is_found_under_the_records_id(store: Arc<dyn Store>) {
+    let tenant = store.tenant(&acme());
+    let ann = newborn(&acme(), 1);
+    let (id, heads) = (ann.state.id, ann.state.document.heads().clone());
+    tenant.commit(CommitBatch::of(vec![ann])).await.unwrap();
+    let moved = DocumentKind::Moved { record: id };
+    commit(&*tenant, vec![put(document(9), moved.clone(), b"copy")]).await;
+
+    let found = tenant.find_documents(&[id.into(), document(9), document(8)]).await.unwrap();
+    assert_eq!(found.len(), 2);
+    assert_eq!(found[&DocumentId::from(id)].heads, heads);
+    assert!(matches!(&found[&DocumentId::from(id)].kind, DocumentKind::Record { record, .. } if *record == id));
+    assert_eq!(found[&document(9)].kind, moved);
+    assert_eq!(tenant.moved_into(id).await.unwrap(), [document(9)]);
+    assert_eq!(tenant.moved_into(RecordId(uuid::Uuid::nil())).await.unwrap(), []);
+    let saved = tenant.saved_document(id.into()).await.unwrap().unwrap();
+    assert_eq!(saved.found.heads, heads);
+    assert!(!saved.saved.is_empty());
+}
+
+pub(crate) async fn an_actor_belongs_to_whoever_used_it_first(store: Arc<dyn Store>) {
+    let tenant = store.tenant(&acme());
+    let claim = |actor: &[u8], principal: &str| ActorClaim { actor: actor.to_vec(), principal: principal.into() };
+    for claims in [vec![claim(b"a", "ann"), claim(b"b", "bob")], vec![claim(b"a", "bob")]] {
+        tenant.commit(CommitBatch { actors: claims, ..CommitBatch::default() }).await.unwrap();
+    }
+    let owners = tenant.actor_owners(&[b"a".to_vec(), b"b".to_vec(), b"c".to_vec()]).await.unwrap();
+    assert_eq!(owners.len(), 2);
+    assert_eq!((owners[&b"a"[..]].as_str(), owners[&b"b"[..]].as_str()), ("ann", "bob"));
+}
+
+pub(crate) async fn documents_are_their_tenants_own(store: Arc<dyn Store>) {
+    let (ours, theirs) = (store.tenant(&acme()), store.tenant(&"other".into()));
+    commit(&*ours, vec![put(document(1), DocumentKind::Free, b"ours")]).await;
+    assert_eq!(theirs.saved_document(document(1)).await.unwrap(), None);
+    commit(&*theirs, vec![put(document(1), DocumentKind::Free, b"theirs")]).await;
+    commit(&*theirs, vec![DocumentWrite::Drop { id: document(1) }]).await;
+    assert_eq!(ours.saved_document(document(1)).await.unwrap().unwrap().saved, b"ours");
+    ours.commit(CommitBatch {
+        actors: vec![ActorClaim { actor: b"a".to_vec(), principal: "ann".into() }],
+        ..CommitBatch::default()
+    })
+    .await
+    .unwrap();
+    assert!(theirs.actor_owners(&[b"a".to_vec()]).await.unwrap().is_empty());
+}
