@@ -311,14 +311,14 @@ fn list<'f, T>(
 
 /// A whole number that is not negative. JavaScript writes those above 32 bits as floats.
 fn count(decoder: &mut Decoder<'_>, key: &'static str) -> Result<u64, WireError> {
-    let not_whole = WireError::Wrong { key, expected: "a whole number from 0 to 2^53" };
+    let not_whole = WireError::Wrong { key, expected: "a whole number below 2^53" };
     match decoder.datatype() {
         Ok(Type::F32 | Type::F64) => match decoder.f64() {
             // Inside this range the conversion loses nothing.
             Ok(float) if (0.0..=SAFE_INTEGER_MAX).contains(&float) && float.fract() == 0.0 => Ok(float as u64),
             _ => Err(not_whole),
         },
-        _ => decoder.u64().map_err(|_| not_whole),
+        _ => decoder.u64().ok().filter(|whole| *whole <= SAFE_INTEGER_MAX as u64).ok_or(not_whole),
     }
 }
 

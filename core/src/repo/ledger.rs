@@ -66,8 +66,8 @@ pub struct Known<'d> {
 }
 
 impl Facts for Known<'_> {
-    fn has(&self, hash: &ChangeHash) -> bool {
-        self.document.get_change_meta_by_hash(hash).is_some()
+    fn last_op(&self, hash: &ChangeHash) -> Option<u64> {
+        self.document.get_change_meta_by_hash(hash).map(|change| change.max_op)
     }
 
     fn tip(&self, actor: &ActorId) -> Tip {

@@ -110,7 +110,7 @@ pub enum Refusal {
         /// The highest that it could honestly be.
         max: u64,
     },
-    /// A change that gives its operations numbers that its actor has used.
+    /// A change that gives its operations numbers that its actor has used, or that are below those it builds on.
     #[error("operations numbered from {start_op} came where {min} was the lowest possible; open the document anew")]
     StartOpReused {
         /// The change's first number.

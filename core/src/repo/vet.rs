@@ -20,8 +20,8 @@ use super::{
 
 /// What is known of the document that changes are meant for.
 pub trait Facts {
-    /// Whether the document has the change.
-    fn has(&self, hash: &ChangeHash) -> bool;
+    /// The number of a change's last operation, if the document has the change.
+    fn last_op(&self, hash: &ChangeHash) -> Option<u64>;
     /// The actor's last change in the document; zeros where it has made none.
     fn tip(&self, actor: &ActorId) -> Tip;
     /// The number of the document's last operation, 0 where it has none.
@@ -91,13 +91,15 @@ struct Vetting<'f, F, M> {
     facts: &'f F,
     may: M,
     tips: BTreeMap<ActorId, Tip>,
+    last_ops: BTreeMap<ChangeHash, u64>,
     max_op: u64,
     objects: Objects<'f, F>,
 }
 
 impl<'f, F: Facts, M: Fn(&ActorId) -> Use> Vetting<'f, F, M> {
     fn new(facts: &'f F, may: M) -> Self {
-        Self { facts, may, tips: BTreeMap::new(), max_op: facts.max_op(), objects: Objects::new(facts) }
+        let (tips, last_ops) = (BTreeMap::new(), BTreeMap::new());
+        Self { facts, may, tips, last_ops, max_op: facts.max_op(), objects: Objects::new(facts) }
     }
 
     /// Judges a change whose dependencies are all there, and takes it into account for those that follow.
@@ -111,6 +113,7 @@ impl<'f, F: Facts, M: Fn(&ActorId) -> Use> Vetting<'f, F, M> {
         }
         self.objects.admit(change)?;
         let max_op = tip.max_op.max(change.max_op());
+        self.last_ops.insert(change.hash(), change.max_op());
         self.tips.insert(change.actor_id().clone(), Tip { seq: change.seq(), max_op });
         self.max_op = self.max_op.max(max_op);
         Ok(())
@@ -118,6 +121,10 @@ impl<'f, F: Facts, M: Fn(&ActorId) -> Use> Vetting<'f, F, M> {
 
     fn tip(&self, actor: &ActorId) -> Tip {
         self.tips.get(actor).copied().unwrap_or_else(|| self.facts.tip(actor))
+    }
+
+    fn last_op(&self, change: &ChangeHash) -> Option<u64> {
+        self.last_ops.get(change).copied().or_else(|| self.facts.last_op(change))
     }
 
     fn check_actor(&self, actor: &ActorId) -> Result<(), Refusal> {
@@ -129,10 +136,13 @@ impl<'f, F: Facts, M: Fn(&ActorId) -> Use> Vetting<'f, F, M> {
     }
 
     /// An honest author numbers operations behind all that it has seen, which is at most all that there are, and at least
-    /// its own.
+    /// its own and those that the change builds on. When Automerge loads a document, it concludes from the latter how many
+    /// operations a change has, and of one without any it believes nothing else.
     fn check_numbers(&self, change: &Change, tip: Tip) -> Result<(), Refusal> {
         let start_op = change.start_op().get();
-        let (min, max) = (tip.max_op + 1, self.max_op + 1);
+        let built_on = change.deps().iter().filter_map(|dep| self.last_op(dep)).max().unwrap_or(0);
+        let min = built_on.max(tip.max_op) + 1;
+        let max = if change.is_empty() { built_on + 1 } else { self.max_op + 1 };
         if start_op > max {
             return Err(Refusal::StartOpTooLarge { start_op, max });
         }
@@ -187,11 +197,12 @@ impl Batch {
         let mut seen = BTreeSet::new();
         for (place, change) in changes.into_iter().enumerate() {
             let hash = change.hash();
-            if !seen.insert(hash) || facts.has(&hash) {
+            if !seen.insert(hash) || facts.last_op(&hash).is_some() {
                 duplicates.push(hash);
                 continue;
             }
-            let lacked: BTreeSet<ChangeHash> = change.deps().iter().copied().filter(|dep| !facts.has(dep)).collect();
+            let lacked: BTreeSet<ChangeHash> =
+                change.deps().iter().copied().filter(|dep| facts.last_op(dep).is_none()).collect();
             if lacked.is_empty() {
                 batch.ready.push_back(change);
                 continue;

@@ -181,6 +181,7 @@ fn a_value_of_the_wrong_kind_is_named() {
     };
     let float = |value: f64| [&[0xfb], &value.to_be_bytes()[..]].concat();
     assert!(decode(number(float(7.0))).is_ok());
+    assert!(decode(number(head(0, (1 << 53) - 1))).is_ok());
     for (frame, key) in [
         (number(float(7.5)), "count"),
         (number(float(-1.0)), "count"),
@@ -188,6 +189,8 @@ fn a_value_of_the_wrong_kind_is_named() {
         (number(float(f64::INFINITY)), "count"),
         (number(float(1e300)), "count"),
         (number(vec![0x20]), "count"),
+        (number(head(0, 1 << 53)), "count"),
+        (number(head(0, u64::MAX)), "count"),
         (number(text("7")), "count"),
         (message("sync", &[document(), ("data", text("abc"))]), "data"),
         (message("sync", &[("documentId", vec![0x01])]), "documentId"),

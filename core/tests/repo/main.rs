@@ -2,9 +2,11 @@
 
 mod bombs;
 mod chunks;
+mod corpus;
 mod frames;
 mod honest;
 mod hostile_frames;
+mod laws;
 mod vectors;
 mod vetting;
 

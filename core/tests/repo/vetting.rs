@@ -255,6 +255,26 @@ fn an_actor_never_numbers_two_operations_alike() {
 }
 
 #[test]
+fn operations_are_numbered_above_those_that_they_build_on() {
+    let mut base = base();
+    let change = forged(&mut base, |change| change.start_op = NonZeroU64::new(BASE_OPS).unwrap());
+    assert_eq!(refused(&base, change), Refusal::StartOpReused { start_op: BASE_OPS, min: BASE_OPS + 1 });
+}
+
+#[test]
+fn a_change_without_operations_is_numbered_right_behind_what_it_builds_on() {
+    let mut base = base();
+    let empty = |change: &mut ExpandedChange| change.operations.clear();
+    let right_behind = forged(&mut base, empty);
+    assert_eq!(judge(&base, vec![right_behind]).refused, None);
+    let alone = forged(&mut base, |change| {
+        empty(change);
+        change.deps.clear();
+    });
+    assert_eq!(refused(&base, alone), Refusal::StartOpTooLarge { start_op: BASE_OPS + 1, max: 1 });
+}
+
+#[test]
 fn operations_fit_what_they_edit() {
     let mut base = base();
     let bobs = BASE_OPS + 1;
