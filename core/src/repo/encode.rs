@@ -39,7 +39,7 @@ fn written(capacity: usize, write: impl FnOnce(&mut Writer) -> Written) -> Vec<u
     writer.0.into_writer()
 }
 
-/// A [`Message::Sync`] up to the key of the receiver's name, the receiver's name being left out.
+/// A [`Message::Sync`] up to the receiver's name and without it.
 pub(super) fn before_target(sender: &PeerId, document: &DocumentId) -> Vec<u8> {
     written(FRAME_BYTES, |writer| {
         writer.begin(5, "sync")?;
@@ -48,17 +48,15 @@ pub(super) fn before_target(sender: &PeerId, document: &DocumentId) -> Vec<u8> {
     })
 }
 
-/// The rest of a [`Message::Sync`] in one buffer: what [`before_target`] wrote, the receiver, the payload.
+/// A whole [`Message::Sync`]: what [`before_target`] wrote, the receiver, the payload.
 pub(super) fn with_target(before: &[u8], target: &PeerId, data: &[u8]) -> Vec<u8> {
     let capacity = before.len() + target.as_str().len() + data.len() + TARGET_AND_DATA_BYTES;
     let mut frame = Vec::with_capacity(capacity);
     frame.extend_from_slice(before);
     let mut writer = Writer(Encoder::new(frame));
+    let written = writer.text("targetId", target.as_str()).and_then(|()| writer.data(data));
     // Writing to memory does not fail, and lengths are known before they are written.
-    writer
-        .text("targetId", target.as_str())
-        .and_then(|()| writer.data(data))
-        .expect("a frame can be written to memory");
+    written.expect("a frame can be written to memory");
     writer.0.into_writer()
 }
 

@@ -5,7 +5,7 @@
 //! * [`message`]: what a frame says; [`envelope`] wraps one payload for many receivers.
 //! * [`limits`]: how much is taken at once; [`refusal`]: why something is not taken.
 //! * [`inbound`]: a sync message, counted first and then taken apart into changes.
-//! * [`vet`]: which of those changes may enter the document; [`ledger`]: what is known of the document for that.
+//! * [`mod@vet`]: which of those changes may enter the document; [`ledger`]: what is known of the document for that.
 //! * [`apply`]: the changes that may, entered.
 //! * [`thread`]: what one peer has been told of one document, and what it is told next.
 

@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use crate::laws;
 
 /// How many mutations are tried for each target.
-const MUTATIONS: u64 = 20_000;
+const MUTATIONS: u64 = 8_000;
 
 /// Bytes at which formats like to break.
 const EDGES: [u8; 8] = [0x00, 0x01, 0x7f, 0x80, 0xff, 0xfe, 0x40, 0x3f];

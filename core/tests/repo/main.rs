@@ -3,6 +3,8 @@
 mod bombs;
 mod chunks;
 mod corpus;
+mod entering;
+mod forgery;
 mod frames;
 mod honest;
 mod hostile_frames;
