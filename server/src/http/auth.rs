@@ -1,10 +1,16 @@
 //! Who calls: an API key, and through it a tenant. [`Principal`] is the only way to a tenant's data in a handler.
 
+use std::{collections::BTreeMap, sync::Arc};
+
 use axum::{
     extract::FromRequestParts,
     http::{HeaderMap, HeaderValue, header, request::Parts},
 };
-use syncline_core::{ids::TenantId, time::Millis};
+use syncline_core::{
+    ids::{ModelName, TenantId},
+    model::Model,
+    time::Millis,
+};
 
 use super::{
     AppState,
@@ -12,7 +18,11 @@ use super::{
 };
 use crate::{
     engine::commands::Principal,
-    store::keys::{ApiKey, KeyHash},
+    repo::{Access, Holder, Right, TokenError},
+    store::{
+        StoreError,
+        keys::{ApiKey, KeyHash},
+    },
 };
 
 /// The header that names the tenant for a key that is bound to none.
@@ -53,16 +63,76 @@ pub(super) async fn key_principal(state: &AppState, headers: &HeaderMap) -> Resu
     principal(state, key, headers).await.map(|principal| KeyPrincipal { principal, hash })
 }
 
-/// The principal of a WebSocket request.
-pub(super) struct SocketPrincipal(pub(super) Principal);
+/// Somebody who may read records: an API key, or the bearer of a token of the repo endpoint, within what it may reach.
+pub(super) struct Reader(Holder);
 
-impl FromRequestParts<AppState> for SocketPrincipal {
+impl Reader {
+    /// Who it is.
+    pub(super) const fn principal(&self) -> &Principal {
+        &self.0.principal
+    }
+
+    /// The model, where there is one that it may reach; another one looks as if there were none.
+    pub(super) fn model<'a>(&self, state: &'a AppState, name: &str) -> Result<&'a Model, Problem> {
+        if self.0.access.reaches(&ModelName::new(name)) {
+            return state.facts.model(name);
+        }
+        Err(Problem::new(Kind::NotFound, format!("there is no model `{name}` for this token")))
+    }
+
+    /// The models that it may reach.
+    pub(super) fn models(&self, state: &AppState) -> Arc<BTreeMap<ModelName, Model>> {
+        match &self.0.access.models {
+            None => state.facts.models.clone(),
+            Some(reached) => {
+                let models = state.facts.models.iter().filter(|(name, _)| reached.contains(*name));
+                Arc::new(models.map(|(name, model)| (name.clone(), model.clone())).collect())
+            }
+        }
+    }
+}
+
+impl FromRequestParts<AppState> for Reader {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
-        let key = bearer(&parts.headers).or_else(|| offered(&parts.headers));
-        principal(state, key, &parts.headers).await.map(Self)
+        let shown = bearer(&parts.headers).or_else(|| offered(&parts.headers));
+        match shown.filter(|shown| is_token(shown)) {
+            Some(token) => {
+                let (holder, _) =
+                    token_holder(state, token).await?.map_err(|why| unauthorized_because(&why.to_string()))?;
+                if !holder.access.may(Right::Read) {
+                    return Err(unauthorized_because("the token may not read: ask for one with `read`"));
+                }
+                Ok(Self(holder))
+            }
+            None => {
+                let principal = principal(state, shown, &parts.headers).await?;
+                Ok(Self(Holder { principal, access: Access::all() }))
+            }
+        }
     }
+}
+
+/// Whether a credential has the form of a token rather than of an API key: three parts, the first of them JSON in base64.
+fn is_token(shown: &str) -> bool {
+    shown.split('.').count() == 3 && shown.starts_with("ey")
+}
+
+/// Who bears a token, and until when in seconds since 1970.
+pub(super) async fn token_holder(
+    state: &AppState,
+    token: &str,
+) -> Result<Result<(Holder, u64), TokenError>, StoreError> {
+    let claims = match state.repo.tokens.read(token) {
+        Ok(claims) => claims,
+        Err(refused) => return Ok(Err(refused)),
+    };
+    let known = match claims.key() {
+        Some(key) => state.store.api_key(&key).await?,
+        None => None,
+    };
+    Ok(if known.is_some() { Ok((claims.holder(), claims.exp)) } else { Err(TokenError::Orphaned) })
 }
 
 /// The key in `Authorization: Bearer <key>`.
@@ -87,11 +157,13 @@ async fn principal(state: &AppState, key: Option<&str>, headers: &HeaderMap) -> 
 }
 
 fn unauthorized() -> Problem {
-    Problem::new(
-        Kind::Unauthorized,
+    unauthorized_because(
         "the API key is missing or unknown: send the header `Authorization: Bearer <key>` with a key from the configuration's `api_keys`",
     )
-    .with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+}
+
+fn unauthorized_because(why: &str) -> Problem {
+    Problem::new(Kind::Unauthorized, why).with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
 }
 
 fn tenant(state: &AppState, key: &ApiKey, asked: Option<&HeaderValue>) -> Result<TenantId, Problem> {

@@ -8,7 +8,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     AppState,
-    auth::SocketPrincipal,
+    auth::Reader,
     changes::full,
     problem::{Kind, Problem, Problems},
 };
@@ -38,7 +38,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 )]
 async fn live(
     State(state): State<AppState>,
-    SocketPrincipal(who): SocketPrincipal,
+    who: Reader,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
     let upgrade = upgrade.map_err(|refused| {
@@ -48,10 +48,10 @@ async fn live(
         )
     })?;
     let listener = Listener {
-        seat: state.feed.seat(&who.tenant).ok_or_else(full)?,
-        store: state.store.tenant(&who.tenant),
+        seat: state.feed.seat(&who.principal().tenant).ok_or_else(full)?,
+        store: state.store.tenant(&who.principal().tenant),
         hub: state.feed.clone(),
-        models: state.facts.models.clone(),
+        models: who.models(&state),
     };
     Ok(configure(upgrade).protocols([PROTOCOL]).on_upgrade(|socket| serve(socket, listener)))
 }

@@ -190,22 +190,17 @@ async fn visitor(state: &AppState, token: Option<&str>, headers: &HeaderMap) -> 
 }
 
 async fn bearer_of(state: &AppState, token: &str) -> Result<(Holder, Option<Instant>), End> {
-    let claims = state.repo.tokens.read(token).map_err(|error| {
-        End::Unauthorised(match error {
+    let read = auth::token_holder(state, token).await.map_err(|error| End::Broken(error.to_string()))?;
+    let (holder, exp) = read.map_err(|refused| {
+        End::Unauthorised(match refused {
             TokenError::Expired => "the token has expired: get a new one",
             TokenError::Forged => "the token is not one of this service: get one from POST /v1/repo/tokens",
+            TokenError::Orphaned => "the API key that made the token is gone: get a new token",
         })
     })?;
-    let known = match claims.key() {
-        Some(key) => state.store.api_key(&key).await.map_err(|error| End::Broken(error.to_string()))?,
-        None => None,
-    };
-    if known.is_none() {
-        return Err(End::Unauthorised("the API key that made the token is gone: get a new token"));
-    }
     let now_ms = Clock::wall().0.max(0) as u64;
-    let left = Duration::from_millis((claims.exp * 1_000).saturating_sub(now_ms)).min(VALID_MAX);
-    Ok((claims.holder(), Some(Instant::now() + left)))
+    let left = Duration::from_millis((exp * 1_000).saturating_sub(now_ms)).min(VALID_MAX);
+    Ok((holder, Some(Instant::now() + left)))
 }
 
 async fn by_key(state: &AppState, headers: &HeaderMap) -> Result<Holder, End> {

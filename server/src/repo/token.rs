@@ -49,6 +49,9 @@ pub enum TokenError {
     /// It was not made by this service, or was changed.
     #[error("the token is not one of this service: get one from `POST /v1/repo/tokens`")]
     Forged,
+    /// The API key that made it was revoked.
+    #[error("the API key that made the token is gone: get a new token")]
+    Orphaned,
 }
 
 impl Tokens {

@@ -275,6 +275,7 @@ async fn every_documented_answer_can_be_had_and_keeps_its_schema() {
         (Method::GET, "/v1/deliveries?state=dirty".into(), Json::Null),
         (Method::POST, format!("/v1/deliveries/{record}/acme-crm/replay"), Json::Null),
         (Method::POST, format!("/v1/quarantine/{row}/replay"), Json::Null),
+        (Method::POST, "/v1/repo/tokens".into(), json!({"name": "ann"})),
         (Method::POST, "/v1/webhooks/acme-desk".into(), json!([])),
         (Method::GET, "/health".into(), Json::Null),
         (Method::GET, "/ready".into(), Json::Null),

@@ -20,6 +20,7 @@ use crate::{
     engine::commands::{Edit, JsonFields, Principal},
     http::{
         AppState,
+        auth::Reader,
         input::{Body, IfMatch, PageSize, Params, Segments},
         origin::OriginView,
         page::{After, Page, Place},
@@ -117,13 +118,14 @@ enum ClockView {
 )]
 pub(in crate::http) async fn history(
     State(state): State<AppState>,
-    who: Principal,
+    who: Reader,
     Segments((model, id)): Segments<(String, String)>,
     Params(params): Params<HistoryParams>,
 ) -> Result<Json<Page<EntryView>>, Problem> {
+    who.model(&state, &model)?;
     let named = Named::new(&state, &model, &id)?;
     let field = params.field.as_deref().map(|name| known_field(named.model, name)).transpose()?.map(|(name, _)| name);
-    let mut record = load(&state, &who, &named).await?;
+    let mut record = load(&state, who.principal(), &named).await?;
     let older = params.cursor.map_or(record.journal.len(), |After(older)| older.min(record.journal.len()));
     let entries: Vec<_> = record.journal[..older].iter().cloned().enumerate().rev().collect();
 

@@ -9,9 +9,9 @@ use utoipa::IntoParams;
 
 use super::view::RecordView;
 use crate::{
-    engine::commands::Principal,
     http::{
         AppState,
+        auth::Reader,
         input::{Filtered, Instant, PageSize, Segments},
         page::{After, Page, Place},
         problem::{Kind, Problem, Problems},
@@ -61,11 +61,11 @@ pub(in crate::http) struct ListParams {
 )]
 pub(in crate::http) async fn list(
     State(state): State<AppState>,
-    who: Principal,
+    who: Reader,
     Segments(model): Segments<String>,
     Filtered { params, filter }: Filtered<ListParams>,
 ) -> Result<Json<Page<RecordView>>, Problem> {
-    let model = state.facts.model(&model)?;
+    let model = who.model(&state, &model)?;
     let query = RecordQuery {
         model: model.name.clone(),
         after: params.cursor.map(|After(place)| place),
@@ -74,7 +74,7 @@ pub(in crate::http) async fn list(
         equals: equals(model, &filter)?,
         limit: params.limit.get(),
     };
-    let page = state.store.tenant(&who.tenant).list_records(&query).await?;
+    let page = state.store.tenant(&who.principal().tenant).list_records(&query).await?;
     let items = page.rows.iter().map(|row| RecordView::new(row).with_origins(row, params.origins)).collect();
     Ok(Json(Page { items, next_cursor: page.next.map(|place| place.to_text()) }))
 }

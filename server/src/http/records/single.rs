@@ -18,6 +18,7 @@ use crate::{
     engine::commands::{Edit, JsonFields, Principal},
     http::{
         AppState,
+        auth::Reader,
         input::{Body, IdempotencyKey, IfMatch, Params, Segments},
         problem::{Problem, Problems},
     },
@@ -103,11 +104,12 @@ fn nonce(who: &Principal, key: Option<String>) -> String {
 )]
 pub(in crate::http) async fn get(
     State(state): State<AppState>,
-    who: Principal,
+    who: Reader,
     Segments((model, id)): Segments<(String, String)>,
     Params(params): Params<ShowParams>,
 ) -> Result<Response, Problem> {
-    let row = Named::new(&state, &model, &id)?.read(&state, &who).await?;
+    who.model(&state, &model)?;
+    let row = Named::new(&state, &model, &id)?.read(&state, who.principal()).await?;
     Ok(tagged(&row, RecordView::new(&row).with_origins(&row, params.origins)))
 }
 
