@@ -91,6 +91,15 @@ impl Api {
         url
     }
 
+    /// The URL of a WebSocket under the base.
+    pub(crate) fn socket_url(&self, segments: &[&str]) -> Url {
+        let mut url = self.url(segments);
+        let scheme = if url.scheme() == "https" { "wss" } else { "ws" };
+        // Setting a scheme fails only between special and other schemes; all four are special.
+        let _ = url.set_scheme(scheme);
+        url
+    }
+
     pub(crate) fn call(&self, method: Method, segments: &[&str]) -> Call {
         let url = self.url(segments);
         let repeatable = method == Method::GET;

@@ -16,6 +16,9 @@ pub enum Error {
     /// The key holds characters that no header can carry.
     #[error("the API key or tenant holds characters that cannot be sent: use printable ASCII without spaces")]
     BadKey,
+    /// The application's provider of tokens failed.
+    #[error("no token was provided: {0}; check the provider that the client was built with")]
+    Token(String),
     /// Nobody answered, or the answer was cut off. A read may be repeated; so may a create with the same idempotency key.
     #[error("{url} does not answer: {reason}; check that the server runs and that the address is right")]
     Unreachable {
@@ -51,7 +54,7 @@ impl Error {
     /// Whether the same call may succeed later without anybody changing anything.
     pub fn is_passing(&self) -> bool {
         match self {
-            Self::Unreachable { .. } => true,
+            Self::Unreachable { .. } | Self::Token(_) => true,
             Self::Refused(problem) => matches!(problem.status, 429 | 500 | 502 | 503 | 504),
             Self::BadAddress { .. } | Self::BadKey | Self::Unexpected { .. } => false,
         }

@@ -64,11 +64,7 @@ impl Api {
     }
 
     fn live_url(&self) -> url::Url {
-        let mut url = self.url(&["v1", "live"]);
-        let scheme = if url.scheme() == "https" { "wss" } else { "ws" };
-        // Setting a scheme fails only between special and other schemes; all four are special.
-        let _ = url.set_scheme(scheme);
-        url
+        self.socket_url(&["v1", "live"])
     }
 }
 
@@ -151,7 +147,8 @@ impl Live {
     async fn reconnect(&mut self) -> Result<(), Error> {
         loop {
             // Half of the wait is random, so that the clients of a restarted server do not return in one instant.
-            tokio::time::sleep(self.wait.mul_f64(rand::rng().random_range(0.5..1.0))).await;
+            let wait = self.wait.mul_f64(rand::rng().random_range(0.5..1.0));
+            tokio::time::sleep(wait).await;
             self.wait = (self.wait * 2).min(WAIT_MAX);
             match self.connect().await {
                 Err(error) if error.is_passing() => {}

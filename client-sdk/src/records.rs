@@ -42,6 +42,9 @@ pub struct RecordMeta {
     pub deleted_at: Option<String>,
     /// The place of its last change in the feed.
     pub cursor: u64,
+    /// The URL of its document, for clients of `/v1/repo`; `None` where the server does not serve documents.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub automerge_url: Option<String>,
     /// Its copies, by connection.
     pub external_ids: BTreeMap<String, External>,
     /// Who wrote each field's value, where it was asked for.

@@ -1,0 +1,1 @@
+//! Short stories of single rules.
