@@ -39,7 +39,13 @@ const FEED_MAX: usize = 16;
 /// A wish that was handled and whose answer waits for the commit.
 enum Answer {
     Row(oneshot::Sender<Result<Option<Row>, ClientError>>, Result<Option<Row>, ClientError>),
-    Fetch(RecordId, oneshot::Sender<Result<(), ClientError>>),
+    Fetch(RecordId, oneshot::Sender<Result<(), ClientError>>, Result<Fetching, ClientError>),
+}
+
+/// How far the fetching of a document has come.
+enum Fetching {
+    Done,
+    UnderWay,
 }
 
 /// A search for records that a listing did not show.
@@ -271,13 +277,8 @@ impl Driver {
                 }
                 Command::Snapshot { subscriber, reply } => snapshots.push((subscriber, reply)),
                 Command::Fetch { model, record, reply } => {
-                    let on = self.handle(Input::Attend { record, on: true }).await?;
-                    if let Err(error) = on {
-                        drop(reply.send(Err(ClientError::of(error, &model, record))));
-                        continue;
-                    }
-                    let _ = self.handle(Input::Attend { record, on: false }).await?;
-                    answers.push(Answer::Fetch(record, reply));
+                    let result = self.fetch(&model, record).await?;
+                    answers.push(Answer::Fetch(record, reply, result));
                 }
                 Command::Listen { ear } => self.ears.push(Arc::downgrade(&ear)),
             }
@@ -293,6 +294,20 @@ impl Driver {
     ) -> Result<Option<Row>, ClientError> {
         let record = record.unwrap_or(RecordId(uuid::Uuid::nil()));
         result.map(|()| self.engine.row(record).cloned()).map_err(|error| ClientError::of(error, model, record))
+    }
+
+    /// Gives a document its turn, unless it is here.
+    async fn fetch(&mut self, model: &str, record: RecordId) -> Result<Result<Fetching, ClientError>, StoreError> {
+        if let Err(error) = self.handle(Input::Attend { record, on: true }).await? {
+            return Ok(Err(ClientError::of(error, model, record)));
+        }
+        // The turn is taken; nobody has to attend for it to go on.
+        let _ = self.handle(Input::Attend { record, on: false }).await?;
+        Ok(match self.engine.row(record) {
+            Some(row) if row.held => Ok(Fetching::Done),
+            Some(row) if self.engine.is_unavailable(row.document) => Err(ClientError::Unavailable { record }),
+            _ => Ok(Fetching::UnderWay),
+        })
     }
 
     /// Runs an edit on what the record holds now.
@@ -471,7 +486,9 @@ impl Driver {
     fn answer(&mut self, answer: Answer) {
         match answer {
             Answer::Row(reply, result) => drop(reply.send(result)),
-            Answer::Fetch(record, reply) => {
+            Answer::Fetch(_, reply, Ok(Fetching::Done)) => drop(reply.send(Ok(()))),
+            Answer::Fetch(_, reply, Err(error)) => drop(reply.send(Err(error))),
+            Answer::Fetch(record, reply, Ok(Fetching::UnderWay)) => {
                 let is_online = matches!(*self.lines.state.borrow(), ConnectionState::Online);
                 let waiting: usize = self.fetches.values().map(Vec::len).sum();
                 if !is_online {
@@ -549,6 +566,6 @@ fn feed_input(event: FeedEvent) -> Input {
 fn failed(answer: Answer, error: &StoreError) -> Answer {
     match answer {
         Answer::Row(reply, _) => Answer::Row(reply, Err(error.clone().into())),
-        fetch @ Answer::Fetch(..) => fetch,
+        Answer::Fetch(record, reply, _) => Answer::Fetch(record, reply, Err(error.clone().into())),
     }
 }

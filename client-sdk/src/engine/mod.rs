@@ -240,6 +240,11 @@ impl Engine {
         self.rows.get(record)
     }
 
+    /// Whether the server does not give out a document in this connection.
+    pub(crate) fn is_unavailable(&self, document: DocumentId) -> bool {
+        self.session.as_ref().is_some_and(|session| session.unavailable.contains(&document))
+    }
+
     /// What is replicated.
     pub(crate) fn subsets(&self) -> &[SubsetState] {
         &self.subsets
