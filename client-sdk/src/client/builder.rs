@@ -14,7 +14,7 @@ use super::{
     state::{ConnectionState, EVENTS_MAX},
 };
 use crate::{
-    engine::{CacheLimits, Engine, Input, Me},
+    engine::{Engine, Limits, Me},
     store::{MemoryStore, Store, Subset},
     transport::{self, Auth, Credentials},
 };
@@ -34,7 +34,7 @@ pub struct ClientBuilder {
     store: Option<Arc<dyn Store>>,
     name: String,
     subsets: Vec<Subset>,
-    limits: CacheLimits,
+    limits: Limits,
 }
 
 impl ClientBuilder {
@@ -46,7 +46,7 @@ impl ClientBuilder {
             store: None,
             name: "syncline-client".to_owned(),
             subsets: Vec::new(),
-            limits: CacheLimits::default(),
+            limits: Limits::default(),
         }
     }
 
@@ -102,7 +102,7 @@ impl ClientBuilder {
     /// roughly (64 MiB). Documents that are being synced stay loaded beyond that, at most 64 of them.
     #[must_use]
     pub fn loaded_at_most(self, documents_max: usize, bytes_max: usize) -> Self {
-        Self { limits: CacheLimits { documents_max, bytes_max }, ..self }
+        Self { limits: Limits { documents_max, bytes_max, ..Limits::default() }, ..self }
     }
 
     /// Opens the store and starts working. Does not wait for the network: whatever the store holds is there at once.
@@ -127,7 +127,7 @@ impl ClientBuilder {
         tokio::spawn(driver.run());
         let client = Client { inner: Arc::new(Inner { store, credentials, commands, state, tally, events }) };
         for subset in self.subsets {
-            client.input(Input::Hold { subset }, "", None).await?;
+            client.replicate(subset.model.as_str(), subset.filter).await?;
         }
         Ok(client)
     }
@@ -138,6 +138,7 @@ fn me(name: &str) -> Me {
     let name = &name[..end.unwrap_or_default()];
     let peer = format!("{name}-{:016x}", rand::random::<u64>());
     let session = format!("{:016x}", rand::random::<u64>());
-    let short = "a cut name with sixteen digits is shorter than the protocol allows";
-    Me { peer: PeerId::new(&peer).expect(short), session: SessionId::new(&session).expect(short) }
+    // A cut name with sixteen digits is shorter than the protocol allows.
+    let (peer, session) = (PeerId::new(&peer).expect("short"), SessionId::new(&session).expect("short"));
+    Me { peer, session }
 }

@@ -1,6 +1,12 @@
 //! The records of one model, as values of an application's type.
 
-use std::{marker::PhantomData, sync::Arc};
+use std::{
+    marker::PhantomData,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use serde::{Serialize, de::DeserializeOwned};
 use syncline_core::{
@@ -28,12 +34,19 @@ const PAGE: usize = 500;
 pub struct Collection<T> {
     client: Client,
     model: ModelName,
+    /// Whether it was seen to that some subset of the model is replicated.
+    is_replicated: Arc<AtomicBool>,
     kind: PhantomData<fn() -> T>,
 }
 
 impl<T> Clone for Collection<T> {
     fn clone(&self) -> Self {
-        Self { client: self.client.clone(), model: self.model.clone(), kind: PhantomData }
+        Self {
+            client: self.client.clone(),
+            model: self.model.clone(),
+            is_replicated: self.is_replicated.clone(),
+            kind: PhantomData,
+        }
     }
 }
 
@@ -58,7 +71,7 @@ pub fn filter<const N: usize>(wanted: [(&str, serde_json::Value); N]) -> Filter 
 
 impl<T: Serialize + DeserializeOwned> Collection<T> {
     pub(super) fn new(client: Client, model: &str) -> Self {
-        Self { client, model: model.into(), kind: PhantomData }
+        Self { client, model: model.into(), is_replicated: Arc::default(), kind: PhantomData }
     }
 
     /// A record; `None` where it is deleted or not here.
@@ -111,14 +124,14 @@ impl<T: Serialize + DeserializeOwned> Collection<T> {
     ///
     /// # Errors
     /// [`ClientError::Unknown`]; [`ClientError::NotHeld`] where the record's document was never fetched and cannot be
-    /// now; [`ClientError::Misfit`], [`ClientError::Unfit`] and [`ClientError::Store`].
+    /// now; [`ClientError::Misfit`], [`ClientError::Unfit`], [`ClientError::Panicked`] and [`ClientError::Store`].
     pub async fn edit(&self, id: RecordId, change: impl FnOnce(&mut T) + Send + 'static) -> Result<(), ClientError> {
         self.fetch(id).await?;
         let change: Change = Box::new(move |fields| edits(id, fields, change));
         let (reply, answer) = oneshot::channel();
         let model = self.model.to_string();
         self.client.command(Command::Edit { model, record: id, change, reply }).await?;
-        answer.await.map_err(|_| ClientError::Closed)?.map(drop)
+        answer.await.map_err(|_| self.client.unanswered())?.map(drop)
     }
 
     /// Deletes a record. Durable when the call returns, with or without a connection.
@@ -158,11 +171,15 @@ impl<T: Serialize + DeserializeOwned> Collection<T> {
 
     /// Replicates the whole model where no subset of it is replicated yet.
     async fn replicate(&self) -> Result<(), ClientError> {
-        let subsets = self.client.store().subsets().await?;
-        if subsets.iter().any(|state| state.subset.model == self.model) {
+        if self.is_replicated.load(Ordering::Relaxed) {
             return Ok(());
         }
-        self.client.replicate(self.model.as_str(), Filter::default()).await
+        let subsets = self.client.store().subsets().await?;
+        if subsets.iter().all(|state| state.subset.model != self.model) {
+            self.client.replicate(self.model.as_str(), Filter::default()).await?;
+        }
+        self.is_replicated.store(true, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Has the record's document fetched where it is not here.
@@ -175,7 +192,7 @@ impl<T: Serialize + DeserializeOwned> Collection<T> {
             Some(_) => {
                 let (reply, answer) = oneshot::channel();
                 self.client.command(Command::Fetch { model, record: id, reply }).await?;
-                answer.await.map_err(|_| ClientError::Closed)?
+                answer.await.map_err(|_| self.client.unanswered())?
             }
         }
     }

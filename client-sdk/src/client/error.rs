@@ -54,6 +54,12 @@ pub enum ClientError {
     /// The application's value has no place in a record.
     #[error(transparent)]
     Unfit(#[from] Unfit),
+    /// The closure of an edit panicked.
+    #[error("the edit of record {record} panicked; nothing was changed: mend the closure")]
+    Panicked {
+        /// The record.
+        record: RecordId,
+    },
     /// A stated bound was reached.
     #[error("too many {what} at once, at most {max}: drop some first")]
     TooMany {

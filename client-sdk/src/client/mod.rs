@@ -34,9 +34,12 @@ use crate::{
     engine::Input,
     history::HistoryEntry,
     page::{At, Page},
-    store::{Row, Store, Subset, Tally},
+    store::{Row, Store, StoreError, Subset, Tally},
     transport::Credentials,
 };
+
+/// The most subsets that a client replicates: each has a socket of its own for its feed.
+const SUBSETS_MAX: usize = 64;
 
 /// A local-first client: it works on what its store holds and syncs in the background. Cheap to clone; when the last
 /// clone and everything made from it is dropped, its tasks end. What was edited is durable by then.
@@ -74,9 +77,13 @@ impl Client {
     /// Replicates the records of a model whose fields have these values, from now on and after restarts.
     ///
     /// # Errors
-    /// [`ClientError::Store`].
+    /// [`ClientError::TooMany`] beyond 64 subsets, and [`ClientError::Store`].
     pub async fn replicate(&self, model: &str, filter: Filter) -> Result<(), ClientError> {
         let subset = Subset { model: model.into(), filter };
+        let subsets = self.store().subsets().await?;
+        if subsets.len() >= SUBSETS_MAX && subsets.iter().all(|state| state.subset != subset) {
+            return Err(ClientError::TooMany { what: "subsets", max: SUBSETS_MAX });
+        }
         self.input(Input::Hold { subset }, model, None).await.map(drop)
     }
 
@@ -181,7 +188,15 @@ impl Client {
     async fn input(&self, input: Input, model: &str, record: Option<RecordId>) -> Result<Option<Row>, ClientError> {
         let (reply, answer) = oneshot::channel();
         self.command(Command::Input { input, model: model.to_owned(), record, reply }).await?;
-        answer.await.map_err(|_| ClientError::Closed)?
+        answer.await.map_err(|_| self.unanswered())?
+    }
+
+    /// Why a wish had no answer: the client has ended, or the store failed before the wish's turn came.
+    fn unanswered(&self) -> ClientError {
+        if self.inner.commands.is_closed() {
+            return ClientError::Closed;
+        }
+        StoreError::Failed("it failed while earlier calls were being handled".to_owned()).into()
     }
 
     async fn listen(&self, ear: Arc<Ear>) -> Result<(), ClientError> {

@@ -104,6 +104,6 @@ async fn snapshot<T: DeserializeOwned>(
 ) -> Result<WatchEvent<T>, ClientError> {
     let (reply, answer) = oneshot::channel();
     client.command(Command::Snapshot { subscriber: subscriber.clone(), reply }).await?;
-    let rows = answer.await.map_err(|_| ClientError::Closed)??;
+    let rows = answer.await.map_err(|_| client.unanswered())??;
     Ok(WatchEvent::Snapshot(rows.into_iter().filter_map(|row| fitting(client, row)).collect()))
 }

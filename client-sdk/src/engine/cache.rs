@@ -12,31 +12,38 @@ pub(crate) const LOADED_MAX: usize = 512;
 /// The most memory that loaded documents may take, by default and roughly.
 pub(crate) const LOADED_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// Bounds of the cache.
+/// The most documents that are opened in one connection, by default; the server allows some more. When others wait and
+/// nothing is being said, the connection is made anew: what was agreed on needs no open document, since the feed tells of
+/// changes.
+pub(crate) const OPENED_MAX: usize = 8_000;
+
+/// How many documents may be loaded or open.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct CacheLimits {
-    /// The most documents.
+pub(crate) struct Limits {
+    /// The most documents that are loaded.
     pub(crate) documents_max: usize,
     /// The most memory in bytes, roughly.
     pub(crate) bytes_max: usize,
+    /// The most documents that are opened in one connection.
+    pub(crate) opened_max: usize,
 }
 
-impl Default for CacheLimits {
+impl Default for Limits {
     fn default() -> Self {
-        Self { documents_max: LOADED_MAX, bytes_max: LOADED_BYTES_MAX }
+        Self { documents_max: LOADED_MAX, bytes_max: LOADED_BYTES_MAX, opened_max: OPENED_MAX }
     }
 }
 
 /// Loaded documents, the least recently used of which make room for others.
 pub(super) struct Cache {
     docs: LruCache<DocumentId, Doc>,
-    limits: CacheLimits,
+    limits: Limits,
     /// Documents that were looked for and are not in the store.
     absent: BTreeSet<DocumentId>,
 }
 
 impl Cache {
-    pub(super) fn new(limits: CacheLimits) -> Self {
+    pub(super) fn new(limits: Limits) -> Self {
         Self { docs: LruCache::unbounded(), limits, absent: BTreeSet::new() }
     }
 

@@ -27,7 +27,7 @@ mod session;
 mod simulation;
 mod talk;
 
-pub(crate) use cache::CacheLimits;
+pub(crate) use cache::Limits;
 pub use effects::Source;
 pub(crate) use effects::{Ask, Effects, Notice, Touched};
 pub(crate) use input::{Brought, Input, Need, Told};
@@ -58,8 +58,10 @@ use session::Session;
 /// The most records that the application may attend to at once: each is a conversation in every connection.
 pub(crate) const ATTENDED_MAX: usize = 1024;
 /// For how many records the feed's last word is remembered until the document says the same.
+// The number is not zero.
 const TOLD_MAX: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
 /// For how many senders the number of their last ephemeral message is remembered.
+// The number is not zero.
 const SPEAKERS_MAX: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
 
 /// Why the application's wish was not fulfilled. Nothing was changed.
@@ -89,6 +91,7 @@ pub(crate) struct Me {
 /// The client's state beside the store.
 pub(crate) struct Engine {
     me: Me,
+    limits: Limits,
     rows: Rows,
     cache: Cache,
     session: Option<Session>,
@@ -110,11 +113,12 @@ pub(crate) struct Engine {
 
 impl Engine {
     /// An engine over a store that holds these subsets and knows these fields for sets.
-    pub(crate) fn new(me: Me, limits: CacheLimits, subsets: Vec<SubsetState>, sets: SetFields) -> Self {
+    pub(crate) fn new(me: Me, limits: Limits, subsets: Vec<SubsetState>, sets: SetFields) -> Self {
         let listing = subsets.iter().map(|state| state.listing).max().unwrap_or_default();
         Self {
             me,
             rows: Rows::default(),
+            limits,
             cache: Cache::new(limits),
             session: None,
             sessions: 0,
@@ -243,6 +247,12 @@ impl Engine {
     /// Whether the server does not give out a document in this connection.
     pub(crate) fn is_unavailable(&self, document: DocumentId) -> bool {
         self.session.as_ref().is_some_and(|session| session.unavailable.contains(&document))
+    }
+
+    /// How many documents are loaded.
+    #[cfg(test)]
+    pub(crate) fn loaded(&self) -> usize {
+        self.cache.len()
     }
 
     /// What is replicated.

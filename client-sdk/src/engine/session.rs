@@ -11,9 +11,6 @@ use syncline_core::{
 /// The most documents that are being synced at once. More would only queue in the server, and their states must all be
 /// in memory.
 pub(crate) const BUSY_MAX: usize = 64;
-/// The most documents that are opened in one connection; the server allows some more. When others wait and nothing is
-/// being said, the connection is made anew: what was agreed on needs no open document, since the feed tells of changes.
-pub(super) const OPENED_MAX: usize = 8_000;
 /// The most documents that wait for their turn in memory; of others only the store knows.
 const WAITING_MAX: usize = 1024;
 /// A conversation in which nothing was said for so long is begun anew.
@@ -23,6 +20,7 @@ pub(super) const STALL_MS: i64 = 30_000;
 pub(super) struct Session {
     /// Tells connections of one run apart.
     pub(super) number: u64,
+    opened_max: usize,
     /// The server's name; `None` before it has answered.
     pub(super) server: Option<PeerId>,
     /// Documents whose conversation in this connection has begun. Of each only its id is kept.
@@ -40,9 +38,10 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) fn new(number: u64) -> Self {
+    pub(super) fn new(number: u64, opened_max: usize) -> Self {
         Self {
             number,
+            opened_max,
             server: None,
             opened: HashSet::new(),
             unavailable: HashSet::new(),
@@ -94,7 +93,7 @@ impl Session {
 
     /// Whether no further document may be opened in this connection.
     pub(super) fn is_full(&self) -> bool {
-        self.opened.len() >= OPENED_MAX
+        self.opened.len() >= self.opened_max
     }
 
     /// Whether nothing is being said.

@@ -31,7 +31,7 @@ impl Engine {
     /// A connection stands: the client introduces itself.
     pub(super) fn connected(&mut self) {
         self.sessions += 1;
-        self.session = Some(Session::new(self.sessions));
+        self.session = Some(Session::new(self.sessions, self.limits.opened_max));
         self.told.clear();
         self.effects.messages.push(Message::Join {
             sender: self.me.peer.clone(),

@@ -261,6 +261,8 @@ fn the_blocking_client_does_the_same() {
     let Some(Ok(WatchEvent::Snapshot(items))) = watch.next() else { panic!("a query begins with a snapshot") };
     assert_eq!(items[0].value.name.as_deref(), Some("Anna"));
     assert_eq!(client.pending().waiting, 2);
+    let panicking = contacts.edit(id, |_| panic!("an application's mistake"));
+    assert!(matches!(panicking, Err(ClientError::Panicked { .. })));
     client.wait(client.inner().discard(id)).unwrap();
     assert_eq!(contacts.list(&Filter::default()).unwrap(), []);
 }

@@ -12,7 +12,7 @@ use syncline_core::{
 };
 
 use crate::{
-    engine::{Ask, Brought, CacheLimits, Effects, Engine, EngineError, Input, Me, Need, Notice},
+    engine::{Ask, Brought, Effects, Engine, EngineError, Input, Limits, Me, Need, Notice},
     store::{MemoryStore, Row, RowQuery, Store as _, Subset},
 };
 
@@ -30,6 +30,8 @@ pub(super) struct Client {
     pub(super) store: MemoryStore,
     pub(super) up: VecDeque<Message>,
     pub(super) is_connected: bool,
+    /// The engine wants another connection.
+    pub(super) is_done: bool,
     /// How much of the feed was heard.
     pub(super) heard: usize,
     pub(super) notices: Vec<Notice>,
@@ -56,6 +58,7 @@ impl Client {
             store,
             up: VecDeque::new(),
             is_connected: false,
+            is_done: false,
             heard: 0,
             notices: Vec::new(),
             now: Millis(0),
@@ -74,7 +77,7 @@ impl Client {
         };
         let subsets = ready(store.subsets()).unwrap();
         // Few enough that documents are unloaded all the time.
-        let limits = CacheLimits { documents_max: 2, ..CacheLimits::default() };
+        let limits = Limits { documents_max: 2, opened_max: 12, ..Limits::default() };
         Engine::new(me, limits, subsets, ready(store.set_fields()).unwrap())
     }
 
@@ -113,7 +116,7 @@ impl Client {
     }
 
     fn carry_out(&mut self, effects: Effects) {
-        assert_eq!(effects.close, None);
+        self.is_done |= effects.close.is_some();
         if self.is_connected {
             self.up.extend(effects.messages);
         }

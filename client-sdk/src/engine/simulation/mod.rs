@@ -95,6 +95,16 @@ impl World {
             60..80 => self.send(client),
             _ => self.receive(client),
         }
+        self.end_connections();
+    }
+
+    /// Ends connections of which an engine says that they are of no more use.
+    fn end_connections(&mut self) {
+        for client in 0..CLIENTS {
+            if std::mem::take(&mut self.clients[client].is_done) && self.clients[client].is_connected {
+                self.toggle(client);
+            }
+        }
     }
 
     fn some_row(&mut self, client: usize) -> Option<crate::store::Row> {
@@ -211,15 +221,16 @@ impl World {
     /// Connects everybody and lets everything come to rest.
     fn settle(&mut self) {
         for client in 0..CLIENTS {
-            if !self.clients[client].is_connected {
-                self.connect(client);
-            }
             if self.clients[client].cursor().is_none() {
                 self.list(client);
             }
         }
         for _ in 0..ROUNDS_MAX {
+            self.end_connections();
             for client in 0..CLIENTS {
+                if !self.clients[client].is_connected {
+                    self.connect(client);
+                }
                 while !self.clients[client].up.is_empty() {
                     self.send(client);
                 }
@@ -229,7 +240,9 @@ impl World {
                 self.receive(client);
             }
             let feed = self.server.feed.len();
-            let rests = |client: &Client| client.up.is_empty() && client.heard == feed && client.pending() == 0;
+            let rests = |client: &Client| {
+                !client.is_done && client.up.is_empty() && client.heard == feed && client.pending() == 0
+            };
             if self.server.is_quiet() && self.clients.iter().all(rests) {
                 return;
             }
