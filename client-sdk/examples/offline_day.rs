@@ -8,7 +8,7 @@
 use std::{error::Error, path::Path};
 
 use serde::{Deserialize, Serialize};
-use syncline_client::{Client, ClientError, ConnectionState, RecordId, SqliteStore};
+use syncline_client::{Client, ClientError, RecordId, SqliteStore};
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Contact {
@@ -39,7 +39,7 @@ async fn morning(path: &Path) -> Result<RecordId, ClientError> {
     let ann = Contact { first_name: Some("Ann".into()), last_name: Some("Lee".into()), email: None };
     let id = contacts.create(&ann).await?;
     println!("morning: created {id}; {:?}", client.pending());
-    close(client).await;
+    client.close().await;
     Ok(id)
 }
 
@@ -51,7 +51,7 @@ async fn noon(path: &Path, id: RecordId) -> Result<(), ClientError> {
     let email = format!("ann.lee.{}@example.com", &id.to_string()[..8]);
     contacts.edit(id, |contact| contact.email = Some(email)).await?;
     println!("noon: {:?}", client.pending());
-    close(client).await;
+    client.close().await;
     Ok(())
 }
 
@@ -62,24 +62,11 @@ async fn evening(path: &Path, url: &str, key: &str, id: RecordId) -> Result<(), 
     println!("evening: settled, {:?}", client.settled().await?);
     let record = client.api().await?.record("contact", id).await?;
     println!("evening: the server has {:?}", record.fields);
-    close(client).await;
+    client.close().await;
     Ok(())
 }
 
 async fn open(path: &Path, url: &str, key: &str) -> Result<Client, ClientError> {
-    let store = loop {
-        match SqliteStore::open(path).await {
-            // The client of the run before is still letting go of the file.
-            Err(syncline_client::StoreError::InUse { .. }) => tokio::task::yield_now().await,
-            store => break store?,
-        }
-    };
+    let store = SqliteStore::open(path).await?;
     Client::builder(url).api_key(key).store(store).name("offline-day").build().await
-}
-
-/// Waits until the client's tasks have ended.
-async fn close(client: Client) {
-    let mut states = client.state();
-    drop(client);
-    states.wait_for(|state| matches!(state, ConnectionState::Closed { .. })).await;
 }

@@ -28,4 +28,6 @@ pub(super) enum Command {
     Fetch { model: String, record: RecordId, reply: oneshot::Sender<Result<(), ClientError>> },
     /// Somebody listens to what is said about a record.
     Listen { ear: Arc<Ear> },
+    /// The client is to end.
+    Close { reply: oneshot::Sender<()> },
 }

@@ -177,6 +177,17 @@ impl Client {
         Ok(self.inner.credentials.api().await?)
     }
 
+    /// Ends the client: what was handed to it before is made durable, and what can be sent at once is sent. Other handles
+    /// of it answer [`ClientError::Closed`] from then on, and still read what the store holds. The store's file is free
+    /// for another client when they are dropped.
+    pub async fn close(self) {
+        let (reply, end) = oneshot::channel();
+        // A client that has ended already needs nothing more.
+        if self.command(Command::Close { reply }).await.is_ok() {
+            let _ = end.await;
+        }
+    }
+
     fn store(&self) -> &dyn Store {
         self.inner.store.as_ref()
     }

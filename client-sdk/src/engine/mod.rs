@@ -22,7 +22,13 @@ mod feed;
 mod input;
 mod moves;
 mod rows;
+#[cfg(test)]
+mod scenes;
 mod session;
+#[cfg(test)]
+mod simulated_client;
+#[cfg(test)]
+mod simulated_server;
 #[cfg(test)]
 mod simulation;
 mod talk;

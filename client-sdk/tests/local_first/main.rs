@@ -122,18 +122,12 @@ async fn an_offline_day_with_a_restart_in_its_middle() {
     contacts.edit(id.record(), |contact| contact.name = Some("Anna".into())).await.unwrap();
     let new = contacts.create(&named("Ben")).await.unwrap();
     assert_eq!(client.pending().waiting, 2);
-    let mut states = client.state();
-    drop((client, contacts));
-    states.wait_for(|state| matches!(state, ConnectionState::Closed { .. })).await.unwrap();
+    client.close().await;
+    assert!(matches!(contacts.create(&named("Cid")).await, Err(ClientError::Closed)));
+    drop(contacts);
     server.edit(id, "stage", "customer");
 
-    let client = loop {
-        // The file is free when the last task of the first client has let go of it.
-        match SqliteStore::open(&path).await {
-            Ok(store) => break Client::builder(&server.url).api_key("key").store(store).build().await.unwrap(),
-            Err(_) => tokio::task::yield_now().await,
-        }
-    };
+    let client = open().await;
     let contacts = client.collection::<Contact>("contact");
     assert_eq!(client.pending().waiting, 2);
     assert_eq!(contacts.list(&filter([("name", "Anna".into())])).await.unwrap().len(), 1);

@@ -84,6 +84,8 @@ pub(super) struct Driver {
     sweeps: VecDeque<Sweep>,
     /// The store failed: what the engine remembers may never have been kept.
     is_broken: bool,
+    /// Who waits for the client's end.
+    closing: Vec<oneshot::Sender<()>>,
     tally: Tally,
 }
 
@@ -127,6 +129,7 @@ impl Driver {
             inputs: VecDeque::new(),
             sweeps: VecDeque::new(),
             is_broken: false,
+            closing: Vec::new(),
             tally,
         };
         for state in driver.engine.subsets().to_vec() {
@@ -135,9 +138,9 @@ impl Driver {
         driver
     }
 
-    /// Works until the last handle of the client is gone.
+    /// Works until the last handle of the client is gone, or somebody closes it.
     pub(super) async fn run(mut self) {
-        loop {
+        while self.closing.is_empty() {
             if self.is_broken {
                 self.mend().await;
             } else if let Some(input) = self.inputs.pop_front() {
@@ -152,7 +155,12 @@ impl Driver {
                 happened => self.take(happened).await,
             }
         }
+        let waiting = std::mem::take(&mut self.closing);
         self.end();
+        for reply in waiting {
+            // Whoever waited may have given up.
+            let _ = reply.send(());
+        }
     }
 
     async fn next(&mut self) -> Happened {
@@ -274,7 +282,7 @@ impl Driver {
     fn end(self) {
         self.feeds.iter().for_each(|(_, task)| task.abort());
         self.subscribers.iter().filter_map(Weak::upgrade).for_each(|subscriber| subscriber.close());
-        let reason = "every handle of the client was dropped".to_owned();
+        let reason = "it was closed, or every handle of it was dropped".to_owned();
         self.lines.state.send_replace(ConnectionState::Closed { reason });
     }
 }

@@ -50,6 +50,7 @@ impl Driver {
                     let result = self.fetch(&model, record).await?;
                     answers.push(Answer::Fetch(record, reply, result));
                 }
+                Command::Close { reply } => self.closing.push(reply),
                 Command::Listen { ear } => {
                     self.ears.retain(|ear| ear.strong_count() > 0);
                     self.ears.push(Arc::downgrade(&ear));

@@ -1,10 +1,6 @@
 //! Whole histories of three clients and a server, generated from a seed and held to laws: whoever edits reads the edit
 //! at once; nothing that was committed is lost, acknowledged or not; in the end everybody has the same.
 
-mod client;
-mod scenes;
-mod server;
-
 use std::collections::BTreeMap;
 
 use rand::{Rng as _, RngExt as _, SeedableRng as _};
@@ -12,14 +8,12 @@ use rand_chacha::ChaCha8Rng;
 use serde_json::{Value as Json, json};
 use syncline_core::{ids::RecordId, live::Cursor, repo::DocumentId};
 
-use self::{
-    client::{Client, Death, subset},
-    server::{Late, Server},
+use super::{
+    Input,
+    simulated_client::{Client, Death, subset},
+    simulated_server::{Late, Server},
 };
-use crate::{
-    engine::Input,
-    fields::{FieldEdit, FieldValue, FieldValues},
-};
+use crate::fields::{FieldEdit, FieldValue, FieldValues};
 
 const CLIENTS: usize = 3;
 const STEPS: usize = 120;
@@ -46,7 +40,7 @@ struct World {
     with_seals: bool,
 }
 
-fn fresh_fields(name: &str) -> FieldValues {
+pub(super) fn fresh_fields(name: &str) -> FieldValues {
     [
         ("name".to_owned(), FieldValue::Str(name.to_owned())),
         ("tags".to_owned(), FieldValue::Set(["first".to_owned()].into())),

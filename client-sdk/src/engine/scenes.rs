@@ -4,7 +4,7 @@ use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 use syncline_core::{ids::RecordId, repo::DocumentId, repo::Message};
 
-use super::{client::Client, fresh_fields};
+use super::{simulated_client::Client, simulation::fresh_fields};
 use crate::{
     engine::{ATTENDED_MAX, EngineError, Input, Notice, session::STALL_MS},
     fields::{FieldEdit, FieldValue},
