@@ -89,6 +89,18 @@ impl Thread {
         Message { changes: ChunkList::from(saved), version: MessageVersion::V2, ..status(heads, Vec::new()) }
     }
 
+    /// Whether the message only says that the peer has what it was told, so that neither the document nor its present heads
+    /// matter: whatever came since is on its way.
+    pub fn acknowledged(&mut self, message: &Message) -> bool {
+        let bare = message.changes.is_empty() && message.need.is_empty() && !is_reset(message);
+        let acknowledged = bare && self.caught_up && self.recent.contains(&message.heads);
+        if acknowledged {
+            self.note(message);
+            self.state.shared_heads.clone_from(&message.heads);
+        }
+        acknowledged
+    }
+
     /// Answers what the peer said, or, without a message, tells what it does not know, with the document at hand. Changes in
     /// the message are not looked at: they have been taken in before.
     pub fn consult(

@@ -168,6 +168,11 @@ fn summary(output: Output, report: &Report) -> io::Result<()> {
         row("conflicts kept", Item::number(report.conflicts), "values that lost; each can be overturned"),
         row("echoes dropped", Item::number(report.echoes), "readings of what is known already"),
         row("writes sent", Item::number(report.writes), ""),
+        row(
+            "edits made offline",
+            Item::number(report.offline),
+            "by a client that was cut off, and restarted meanwhile",
+        ),
         row("edits judged", Item::number(verdict.edits), "by users of both platforms and by the product"),
         row("differences", must_be(verdict.differences, 0), "between the three sides, field for field"),
         row("redundant writes", must_be(verdict.redundant, 0), ""),

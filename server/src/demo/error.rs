@@ -13,6 +13,9 @@ pub enum DemoError {
     /// The API did not answer as it must.
     #[error(transparent)]
     Api(#[from] syncline_client::Error),
+    /// The offline client failed.
+    #[error("the offline client failed: {0}")]
+    Client(#[from] syncline_client::ClientError),
     /// An emulator did not answer as it must.
     #[error("an emulator did not do what was asked: {0}")]
     Call(String),

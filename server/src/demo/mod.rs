@@ -5,7 +5,7 @@
 //! * [`stage`]: everything that runs. [`scenario`]: the accounts, and all that the demo knows of their platforms.
 //! * [`quiet`]: waiting until nothing is left to do. [`web`]: plain HTTP.
 //! * [`script`]: what the three writers do. [`players`]: the writers. [`weather`]: faults. [`audience`]: the subscriber.
-//! * [`collect`]: the evidence. [`verifier`]: the judge. [`report`]: what the run came to.
+//! * [`traveller`]: the client that edits offline. [`collect`]: the evidence. [`verifier`]: the judge. [`report`]: what the run came to.
 //! * [`error`]: why a run could not come to its end.
 
 mod audience;
@@ -17,6 +17,7 @@ mod report;
 mod scenario;
 mod script;
 mod stage;
+mod traveller;
 mod verifier;
 mod weather;
 mod web;
@@ -33,6 +34,7 @@ use self::{
     players::{Acknowledged, Players},
     script::Script,
     stage::Stage,
+    traveller::Traveller,
     web::Web,
 };
 pub use self::{
@@ -119,6 +121,8 @@ pub struct Linked {
 /// What happened in the play.
 struct Played {
     acknowledged: Vec<Acknowledged>,
+    /// Edits that were made offline.
+    offline: u64,
     faults: Vec<Struck>,
     standing: Standing,
 }
@@ -178,8 +182,14 @@ impl Demo {
     async fn play(&self) -> Result<Played, DemoError> {
         let Self { settings, stage, api, web, .. } = self;
         let players = Players::cast(stage, api, web, usize::try_from(settings.cast()).unwrap_or(usize::MAX)).await?;
+        let country = players.country().await?;
+        let mut traveller = Traveller::pack(&stage.api(), &stage.key, stage.folder(), &country).await?;
         let mut script = Script::new(settings.seed, players.cast.len());
-        for _ in 0..SCENES_MIN.max(settings.cast()) {
+        let scenes = SCENES_MIN.max(settings.cast());
+        for scene in 0..scenes {
+            if scene == scenes / 3 {
+                traveller.edit_cut_off().await?;
+            }
             players.play(&script.scene()).await?;
             tokio::time::sleep(PAUSE).await;
         }
@@ -192,10 +202,14 @@ impl Demo {
         // A scene is never cut off: an edit that was sent must be remembered.
         let (insisted, played) = tokio::join!(insisting, encore(&players, &mut script, &enough));
         insisted.and(played)?;
+        let mut acknowledged = players.acknowledged();
+        let travelled = traveller.come_back().await?;
+        let offline = travelled.len() as u64;
+        acknowledged.extend(travelled);
         let faults = weather::look(stage, web).await?;
         stage.set_faults(web, FaultProfile::Off).await?;
         let standing = quiet::wait(api, CALM, settings.patience(), |_| {}).await?;
-        Ok(Played { acknowledged: players.acknowledged(), faults, standing })
+        Ok(Played { acknowledged, offline, faults, standing })
     }
 
     async fn judge(&self, linked: &Linked, played: Played, heard: Heard) -> Result<Report, DemoError> {
@@ -213,6 +227,7 @@ impl Demo {
             echoes: counts.echoes,
             writes: counts.writes,
             parked: played.standing.parked,
+            offline: played.offline,
             verdict: verifier::verdict::judge(&evidence),
             faults: played.faults,
             linked_after_s: linked.after.as_secs_f64(),

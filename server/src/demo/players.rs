@@ -73,6 +73,13 @@ impl<'a> Players<'a> {
         acts.into_iter().try_fold(0, |accepted, act| Ok(accepted + usize::from(act?)))
     }
 
+    /// The country of somebody in the cast.
+    pub(super) async fn country(&self) -> Result<Json, DemoError> {
+        let Some(member) = self.cast.first() else { return Ok(Json::Null) };
+        let record = self.api.record(MODEL, member.record).await?;
+        Ok(record.fields.get("country").cloned().unwrap_or_default())
+    }
+
     /// What the API has acknowledged.
     pub(super) fn acknowledged(&self) -> Vec<Acknowledged> {
         self.acknowledged.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -170,11 +177,16 @@ impl<'a> Players<'a> {
     }
 
     fn note(&self, record: RecordId, deleted: bool, seen: Map<String, Json>, sent: Map<String, Json>) {
-        let at_us = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
-        let at_us = i64::try_from(at_us).unwrap_or(i64::MAX);
+        let at_us = now_us();
         let noted = Acknowledged { at_us, record: record.to_string(), deleted, seen, sent: sent.into_iter().collect() };
         self.acknowledged.lock().unwrap_or_else(PoisonError::into_inner).push(noted);
     }
+}
+
+/// The time in microseconds since 1970.
+pub(super) fn now_us() -> i64 {
+    let at_us = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
+    i64::try_from(at_us).unwrap_or(i64::MAX)
 }
 
 /// Fields as a user of an account types them, under the platform's names.

@@ -30,6 +30,8 @@ pub struct Report {
     pub writes: u64,
     /// Copies that wait for a person.
     pub parked: u64,
+    /// Edits that a client made while it was cut off, and that it brought back; they are judged like all others.
+    pub offline: u64,
     /// What the judge found.
     #[serde(flatten)]
     pub verdict: Verdict,

@@ -38,7 +38,7 @@ pub(super) struct Stage {
     /// The API key of the product.
     pub(super) key: String,
     /// Keeps the database's directory until the end.
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 impl Stage {
@@ -54,7 +54,7 @@ impl Stage {
             add_key_field(&config, account, account.running(&sandbox)?).await?;
         }
         let service = Service::start(&config).await.map_err(|error| DemoError::Start(error.to_string()))?;
-        let stage = Self { service, sandbox, key, _directory: directory };
+        let stage = Self { service, sandbox, key, directory };
         stage.point_webhooks(web).await?;
         stage.set_faults(web, settings.faults).await?;
         Ok(stage)
@@ -63,6 +63,11 @@ impl Stage {
     /// The emulator of an account.
     pub(super) fn running(&self, account: &Account) -> Result<&Running, DemoError> {
         account.running(&self.sandbox)
+    }
+
+    /// A folder for the time of the run.
+    pub(super) fn folder(&self) -> &Path {
+        self.directory.path()
     }
 
     /// The address of the service.

@@ -62,6 +62,9 @@ pub(crate) const WRITE_BUFFER_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// How many frames are worked off together: their documents are looked up at once, and their changes are one commit.
 pub(crate) const FRAMES_AT_ONCE: usize = 64;
 
+/// A longer sync message says more than that something has arrived.
+pub(crate) const SHORT_BYTES: usize = 512;
+
 /// A longer sync message is decoded on a thread of its own.
 pub(crate) const LONG_BYTES: usize = 32 * 1024;
 

@@ -359,6 +359,9 @@ impl<'a> Session<'a> {
     async fn round(&mut self, syncs: Vec<(Sync, bool)>, ear: &Ear) -> Result<(), End> {
         let mut open = Vec::with_capacity(syncs.len());
         for (sync, request) in syncs {
+            if self.acknowledges(&sync) {
+                continue;
+            }
             // Listening begins before the document is looked at, so that nothing falls between the two.
             if self.open(sync.document, ear) {
                 open.push((sync, request));
@@ -400,6 +403,21 @@ impl<'a> Session<'a> {
             }
         }
         self.take(offers).await
+    }
+
+    /// Takes note of a message that only says that the peer has what it was told. That is what most messages say.
+    fn acknowledges(&mut self, sync: &Sync) -> bool {
+        let Some(open) = self.threads.get_mut(&sync.document).filter(|_| sync.data.len() <= limits::SHORT_BYTES) else {
+            return false;
+        };
+        let Ok(Inbound { message, changes, .. }) = Inbound::read(&sync.data, &Limits::RECORD, |_| false) else {
+            return false;
+        };
+        let acknowledged = changes.is_empty() && open.thread.acknowledged(&message);
+        if acknowledged {
+            self.noticed(sync.document, &message.heads);
+        }
+        acknowledged
     }
 
     /// Documents whose content moved into records are brought up to date when they are opened.
