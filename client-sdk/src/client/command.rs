@@ -22,8 +22,10 @@ pub(super) enum Command {
     },
     /// An edit by a closure, run on what the record holds then.
     Edit { model: String, record: RecordId, change: Change, reply: oneshot::Sender<Result<Option<Row>, ClientError>> },
-    /// A live query wants to begin, or to begin anew.
-    Snapshot { subscriber: Arc<Subscriber>, reply: oneshot::Sender<Result<Vec<Row>, ClientError>> },
+    /// A live query begins, or begins anew: it is told of every change from here on.
+    Subscribe { subscriber: Arc<Subscriber>, reply: oneshot::Sender<()> },
+    /// Asks for an answer when everything that was committed before has been told.
+    Barrier { reply: oneshot::Sender<()> },
     /// A record's document is to be fetched before anything else.
     Fetch { model: String, record: RecordId, reply: oneshot::Sender<Result<(), ClientError>> },
     /// Somebody listens to what is said about a record.

@@ -64,10 +64,16 @@ impl Subscriber {
         }
     }
 
-    /// A snapshot was taken: what follows counts from it.
-    pub(super) fn catch_up(&self) {
+    /// From here on every change is kept; a snapshot that is taken now, and what is kept, are the whole.
+    pub(super) fn begin(&self) {
         self.queue.lock().clear();
         self.is_behind.store(false, Ordering::Release);
+    }
+
+    /// Takes what was kept while a snapshot was taken; `None` where that was too much, so that the snapshot is void.
+    pub(super) fn take(&self) -> Option<VecDeque<RowEvent>> {
+        let queue = std::mem::take(&mut *self.queue.lock());
+        (!self.is_behind.load(Ordering::Acquire)).then_some(queue)
     }
 
     pub(super) fn close(&self) {
@@ -169,7 +175,7 @@ mod tests {
     async fn a_query_that_falls_behind_keeps_nothing_and_asks_for_a_snapshot() {
         let subscriber = Subscriber::new("contact".into(), Filter::default());
         assert!(matches!(subscriber.next().await, Found::Behind));
-        subscriber.catch_up();
+        subscriber.begin();
         for number in 0..QUEUE_MAX {
             subscriber.tell(&touched(Some(row("a")), Some(row(&number.to_string()))));
         }
@@ -185,7 +191,7 @@ mod tests {
     async fn a_record_comes_and_goes_with_what_the_filter_says() {
         let filter: Filter = serde_json::from_value(json!({"name": "in"})).unwrap();
         let subscriber = Subscriber::new("contact".into(), filter);
-        subscriber.catch_up();
+        subscriber.begin();
         subscriber.tell(&touched(Some(row("out")), Some(row("in"))));
         assert!(matches!(subscriber.next().await, Found::Event(RowEvent::Inserted(_))));
         subscriber.tell(&touched(Some(row("in")), Some(row("out"))));

@@ -18,7 +18,13 @@ use super::{
     command::Command,
     subscriber::{Found, RowEvent, Subscriber},
 };
-use crate::engine::Source;
+use crate::{
+    engine::Source,
+    store::{Row, RowQuery},
+};
+
+/// How many rows of a snapshot are read at once.
+const PAGE: usize = 500;
 
 /// What a live query tells.
 #[derive(Clone, Debug, PartialEq)]
@@ -98,12 +104,42 @@ async fn next<T: DeserializeOwned>(
     }
 }
 
+/// Takes a snapshot while changes go on: the store is read page by page, and what changed meanwhile is made in what was
+/// read. The driver works on all the while.
 async fn snapshot<T: DeserializeOwned>(
     client: &Client,
     subscriber: &Arc<Subscriber>,
 ) -> Result<WatchEvent<T>, ClientError> {
+    ask(client, |reply| Command::Subscribe { subscriber: subscriber.clone(), reply }).await?;
+    let mut rows = read(client, subscriber).await?;
+    // What was committed before the last page was read has been told after this.
+    ask(client, |reply| Command::Barrier { reply }).await?;
+    // Where too much changed meanwhile the query is behind again, and another snapshot follows this one.
+    for change in subscriber.take().into_iter().flatten() {
+        match change {
+            RowEvent::Inserted(row) | RowEvent::Updated { row, .. } => drop(rows.insert(row.record, *row)),
+            RowEvent::Removed(record) => drop(rows.remove(&record)),
+        }
+    }
+    Ok(WatchEvent::Snapshot(rows.into_values().filter_map(|row| fitting(client, row)).collect()))
+}
+
+async fn read(client: &Client, subscriber: &Subscriber) -> Result<BTreeMap<RecordId, Row>, ClientError> {
+    let mut rows: BTreeMap<RecordId, Row> = BTreeMap::new();
+    loop {
+        let after = rows.keys().next_back().copied();
+        let query = RowQuery { model: &subscriber.model, filter: &subscriber.filter, after, limit: PAGE };
+        let page = client.store().rows(query).await?;
+        let is_last = page.len() < PAGE;
+        rows.extend(page.into_iter().map(|row| (row.record, row)));
+        if is_last {
+            return Ok(rows);
+        }
+    }
+}
+
+async fn ask(client: &Client, command: impl FnOnce(oneshot::Sender<()>) -> Command) -> Result<(), ClientError> {
     let (reply, answer) = oneshot::channel();
-    client.command(Command::Snapshot { subscriber: subscriber.clone(), reply }).await?;
-    let rows = answer.await.map_err(|_| client.unanswered())??;
-    Ok(WatchEvent::Snapshot(rows.into_iter().filter_map(|row| fitting(client, row)).collect()))
+    client.command(command(reply)).await?;
+    answer.await.map_err(|_| client.unanswered())
 }

@@ -3,7 +3,7 @@
 mod server;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -241,6 +241,49 @@ async fn clients_with_a_record_open_hear_each_other() {
     server.set(|mood| mood.is_down = true);
     ours.state().wait_for(|state| matches!(state, ConnectionState::Offline { .. })).await.unwrap();
     assert!(matches!(mine.send(&1).await, Err(ClientError::Offline)));
+}
+
+/// Queries that begin while edits go on show, in the end, what everybody else sees.
+#[tokio::test]
+async fn a_query_that_begins_amid_edits_misses_none_of_them() {
+    // Nobody answers there: everything works offline.
+    let client = Client::builder("http://127.0.0.1:9").api_key("key").store(MemoryStore::new()).build().await.unwrap();
+    let contacts = client.collection::<Contact>("contact");
+    let mut ids = Vec::new();
+    for _ in 0..20 {
+        ids.push(contacts.create(&named("first")).await.unwrap());
+    }
+    let editing = async {
+        for number in 0..200 {
+            let id = ids[number % ids.len()];
+            contacts.edit(id, move |contact| contact.name = Some(number.to_string())).await.unwrap();
+            if number % 50 == 0 {
+                contacts.delete(id).await.unwrap();
+                contacts.restore(id).await.unwrap();
+            }
+        }
+        contacts.edit(ids[0], |contact| contact.stage = Some("last".into())).await.unwrap();
+    };
+    let watching = futures_util::future::join_all((0..10).map(|_| last_seen(&contacts)));
+    let ((), seen) = tokio::join!(editing, watching);
+    let listed = contacts.list(&Filter::default()).await.unwrap();
+    let listed: BTreeMap<RecordId, Contact> = listed.into_iter().map(|item| (item.id, item.value)).collect();
+    assert!(seen.into_iter().all(|seen| seen == listed));
+}
+
+/// What a query shows when the last edit has arrived.
+async fn last_seen(contacts: &Collection<Contact>) -> BTreeMap<RecordId, Contact> {
+    let mut watch = contacts.watch(Filter::default()).await.unwrap();
+    let mut seen = BTreeMap::new();
+    while !seen.values().any(|contact: &Contact| contact.stage.is_some()) {
+        match watch.next().await.unwrap().unwrap() {
+            WatchEvent::Snapshot(items) => seen = items.into_iter().map(|item| (item.id, item.value)).collect(),
+            WatchEvent::Inserted(item) => assert_eq!(seen.insert(item.id, item.value), None),
+            WatchEvent::Updated { item, .. } => assert!(seen.insert(item.id, item.value).is_some()),
+            WatchEvent::Removed(id) => assert!(seen.remove(&id).is_some()),
+        }
+    }
+    seen
 }
 
 #[test]

@@ -31,13 +31,14 @@ use crate::{
 
 /// The most things that are made durable in one commit: enough to share the cost of a flush, few enough to answer soon.
 const BATCH_MAX: usize = 64;
-/// How many records a search for unlisted ones, or a snapshot, reads at once.
+/// How many records a search for unlisted ones reads at once.
 const PAGE: usize = 500;
 /// The most feed events that wait; the feed's socket waits then.
 const FEED_MAX: usize = 16;
 
 /// A wish that was handled and whose answer waits for the commit.
 enum Answer {
+    Done(oneshot::Sender<()>),
     Row(oneshot::Sender<Result<Option<Row>, ClientError>>, Result<Option<Row>, ClientError>),
     Fetch(RecordId, oneshot::Sender<Result<(), ClientError>>, Result<Fetching, ClientError>),
 }
@@ -54,9 +55,6 @@ struct Sweep {
     listing: u64,
     after: Option<RecordId>,
 }
-
-/// Live queries that want to begin, or to begin anew, after the commit.
-type Snapshots = Vec<(Arc<Subscriber>, oneshot::Sender<Result<Vec<Row>, ClientError>>)>;
 
 /// What the driver talks to.
 pub(super) struct Lines {
@@ -232,8 +230,8 @@ impl Driver {
 
     async fn batch(&mut self, commands: Vec<Command>, inputs: Vec<Input>) {
         let mut answers = Vec::new();
-        let mut snapshots = Snapshots::new();
-        let result = self.handle_all(commands, inputs, &mut answers, &mut snapshots).await;
+        let mut subscribed = Vec::new();
+        let result = self.handle_all(commands, inputs, &mut answers, &mut subscribed).await;
         let effects = self.engine.finish();
         let result = match result {
             Ok(()) if effects.writes.is_empty() => Ok(()),
@@ -247,11 +245,8 @@ impl Driver {
                 answers = answers.into_iter().map(|answer| failed(answer, &error)).collect();
             }
         }
+        subscribed.iter().for_each(|subscriber| self.subscribe(subscriber));
         answers.into_iter().for_each(|answer| self.answer(answer));
-        for (subscriber, reply) in snapshots {
-            let rows = self.snapshot(&subscriber).await;
-            drop(reply.send(rows.map_err(ClientError::from)));
-        }
     }
 
     /// Handles an input and what follows from it.
@@ -297,6 +292,7 @@ fn feed_input(event: FeedEvent) -> Input {
 
 fn failed(answer: Answer, error: &StoreError) -> Answer {
     match answer {
+        done @ Answer::Done(_) => done,
         Answer::Row(reply, _) => Answer::Row(reply, Err(error.clone().into())),
         Answer::Fetch(record, reply, _) => Answer::Fetch(record, reply, Err(error.clone().into())),
     }

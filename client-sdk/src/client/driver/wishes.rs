@@ -7,7 +7,7 @@ use std::{
 
 use syncline_core::ids::RecordId;
 
-use super::{Answer, Driver, Fetching, PAGE, Snapshots};
+use super::{Answer, Driver, Fetching};
 use crate::{
     client::{
         command::{Change, Command},
@@ -16,7 +16,7 @@ use crate::{
         subscriber::Subscriber,
     },
     engine::{EngineError, Input},
-    store::{Row, RowQuery, StoreError},
+    store::{Row, StoreError},
 };
 
 /// The most callers that wait for documents to be fetched.
@@ -28,7 +28,7 @@ impl Driver {
         commands: Vec<Command>,
         inputs: Vec<Input>,
         answers: &mut Vec<Answer>,
-        snapshots: &mut Snapshots,
+        subscribed: &mut Vec<Arc<Subscriber>>,
     ) -> Result<(), StoreError> {
         for input in inputs {
             // What the server says is no application's wish: where it fails, the engine has told so.
@@ -45,7 +45,11 @@ impl Driver {
                     let result = self.edit(&model, record, change).await?;
                     answers.push(Answer::Row(reply, result));
                 }
-                Command::Snapshot { subscriber, reply } => snapshots.push((subscriber, reply)),
+                Command::Subscribe { subscriber, reply } => {
+                    subscribed.push(subscriber);
+                    answers.push(Answer::Done(reply));
+                }
+                Command::Barrier { reply } => answers.push(Answer::Done(reply)),
                 Command::Fetch { model, record, reply } => {
                     let result = self.fetch(&model, record).await?;
                     answers.push(Answer::Fetch(record, reply, result));
@@ -131,6 +135,9 @@ impl Driver {
     pub(super) fn answer(&mut self, answer: Answer) {
         match answer {
             Answer::Row(reply, result) => drop(reply.send(result)),
+            Answer::Done(reply) => {
+                let _ = reply.send(());
+            }
             Answer::Fetch(_, reply, Ok(Fetching::Done)) => drop(reply.send(Ok(()))),
             Answer::Fetch(_, reply, Err(error)) => drop(reply.send(Err(error))),
             Answer::Fetch(record, reply, Ok(Fetching::UnderWay)) => {
@@ -147,24 +154,12 @@ impl Driver {
         }
     }
 
-    /// The records of a query as they stand now; what follows is told from here on.
-    pub(super) async fn snapshot(&mut self, subscriber: &Arc<Subscriber>) -> Result<Vec<Row>, StoreError> {
-        let mut rows: Vec<Row> = Vec::new();
-        loop {
-            let after = rows.last().map(|row| row.record);
-            let query = RowQuery { model: &subscriber.model, filter: &subscriber.filter, after, limit: PAGE };
-            let page = self.store.rows(query).await?;
-            let is_last = page.len() < PAGE;
-            rows.extend(page);
-            if is_last {
-                break;
-            }
-        }
-        subscriber.catch_up();
+    /// From here on the query is told of every change. What this batch changed is in the store already.
+    pub(super) fn subscribe(&mut self, subscriber: &Arc<Subscriber>) {
+        subscriber.begin();
         let is_new = self.subscribers.iter().all(|known| !std::ptr::eq(known.as_ptr(), Arc::as_ptr(subscriber)));
         if is_new {
             self.subscribers.push(Arc::downgrade(subscriber));
         }
-        Ok(rows)
     }
 }
