@@ -206,6 +206,8 @@ if (options.help) {
     const server = await start();
     try {
       servers.push(await measure(server));
+    } catch (error) {
+      throw new Error(`${server.name}: ${error.message}`, { cause: error });
     } finally {
       await server.end();
     }

@@ -2,6 +2,9 @@
 
 import { Client } from "../stage/client.js";
 
+/** How long a server may lag behind before it is given up. */
+const PATIENCE_MS = 120_000;
+
 const clients = [];
 /** Instants at which a change was merged by one of the clients, by the change's number. */
 let merged = [];
@@ -39,8 +42,17 @@ function see(client, number, at) {
 
 /** Waits until every client holds the change of this number. */
 function reach(number) {
-  return new Promise((reached) => {
-    goal = { number, reached };
+  return new Promise((reached, failed) => {
+    const seen = () => `${clients.map(({ seen }) => seen)}`;
+    const late = setTimeout(
+      () => failed(new Error(`change ${number} did not arrive; there are ${seen()}`)),
+      PATIENCE_MS,
+    );
+    const done = () => {
+      clearTimeout(late);
+      reached();
+    };
+    goal = { number, reached: done };
     clients.forEach((client) => see(client, client.seen, 0));
   });
 }

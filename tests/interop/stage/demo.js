@@ -1,11 +1,9 @@
 // The demo as a newcomer starts it.
 
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Api } from "./api.js";
 import { Client } from "./client.js";
-import { binary, environment } from "./harness.js";
+import { binary, environment, temporaryFolder } from "./harness.js";
 import { Process } from "./processes.js";
 
 /** Contacts in each account: few, since nothing here depends on their number. */
@@ -14,7 +12,7 @@ const CONTACTS = 20;
 /** A running demo. */
 export class Demo {
   #process;
-  #folder = mkdtempSync(join(tmpdir(), "syncline-demo-"));
+  #folder = temporaryFolder("syncline-demo-");
   #clients = [];
 
   static async start() {
@@ -45,6 +43,5 @@ export class Demo {
   async end() {
     for (const client of this.#clients) client.end();
     await this.#process?.kill();
-    rmSync(this.#folder, { recursive: true, force: true });
   }
 }

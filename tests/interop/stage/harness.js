@@ -21,6 +21,13 @@ const KEYS = {
 };
 const SECRETS_KEY = "0123456789abcdef".repeat(4);
 
+/** A folder that goes with this process, and not before: clients save what they hold a moment after a story has ended. */
+export function temporaryFolder(prefix) {
+  const folder = mkdtempSync(join(tmpdir(), prefix));
+  process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
 /** The path of the server's binary. */
 export function binary() {
   const path = process.env.SYNCLINE_BIN;
@@ -63,7 +70,7 @@ export class Stage {
    */
   static async set({ contacts = 0, faults = "off", repo = {}, both = false } = {}) {
     const stage = new Stage();
-    stage.folder = mkdtempSync(join(tmpdir(), "syncline-interop-"));
+    stage.folder = temporaryFolder("syncline-interop-");
     try {
       stage.binary = binary();
       await stage.#emulate(contacts, faults);
@@ -184,7 +191,6 @@ export class Stage {
     for (const client of this.#clients) client.end();
     await this.#server?.kill();
     await this.sandbox?.kill();
-    rmSync(this.folder, { recursive: true, force: true });
   }
 }
 
@@ -195,7 +201,7 @@ export class Reference {
 
   static async start() {
     const reference = new Reference();
-    reference.folder = mkdtempSync(join(tmpdir(), "syncline-reference-"));
+    reference.folder = temporaryFolder("syncline-reference-");
     reference.port = await freePort();
     await reference.serve();
     return reference;
@@ -234,6 +240,5 @@ export class Reference {
   async end() {
     for (const client of this.#clients) client.end();
     await this.#server?.kill();
-    rmSync(this.folder, { recursive: true, force: true });
   }
 }
