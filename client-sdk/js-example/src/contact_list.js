@@ -57,10 +57,13 @@ export class ContactList {
 
   async #load() {
     const { items } = await get("/api/contacts");
+    const chosen = this.#items.find(({ url }) => url === this.#chosen);
     this.#items = items.map(({ _meta, first_name, last_name, title, email }) => ({
       url: _meta.automerge_url,
       fields: { first_name, last_name, title, email },
     }));
+    // The list is of the newest; what is open stays in sight.
+    if (chosen && !this.#items.some(({ url }) => url === chosen.url)) this.#items.unshift(chosen);
     localStorage.setItem(KEPT, JSON.stringify(this.#items));
     this.#render();
   }
