@@ -87,17 +87,23 @@ async function measure({ name, url, pid }) {
   const subscribers = new Subscribers();
   try {
     await publisher.begin();
-    const rssAlone = pid && rssKiB(pid);
     const steps = [];
+    let joined = 0;
     for (const count of options.subscribers.split(",").map(Number)) {
+      const before = pid && rssKiB(pid);
       await subscribers.ask({ task: "join", url, document: publisher.handle.url, count });
       const connected = pid && rssKiB(pid);
+      // Only those who came in this step: what the steps before have left behind is not theirs.
+      const rss = pid && {
+        connected_kib: connected,
+        per_connection_kib: round((connected - before) / (count - joined)),
+      };
+      joined = count;
       const paced = await pace(publisher, subscribers, pid);
       const burst = await hurry(publisher, subscribers, count, pid);
-      const rss = pid && { connected_kib: connected, per_connection_kib: round((connected - rssAlone) / count) };
       steps.push({ subscribers: count, ...paced, ...burst, ...rss, after_kib: pid && rssKiB(pid) });
     }
-    return { name, rss_alone_kib: rssAlone, steps };
+    return { name, steps };
   } finally {
     publisher.client.end();
     subscribers.end();
