@@ -2,7 +2,9 @@
 
 use std::{path::Path, sync::Arc};
 
-use syncline_core::{ids::ConnectionId, plan::SyncPlan, remote::RemoteObject, replica::Source, value::Fields};
+use syncline_core::{
+    ids::ConnectionId, plan::SyncPlan, remote::RemoteObject, replica::Source, repo::StorageId, value::Fields,
+};
 use syncline_server::{
     config::{Config, FixedEnvironment},
     engine::{
@@ -11,6 +13,7 @@ use syncline_server::{
         tally::{Counts, Tally},
     },
     live::FeedHub,
+    repo::RepoHub,
     store::{Store, sqlite::SqliteStore},
 };
 use tempfile::TempDir;
@@ -52,7 +55,8 @@ impl Ground {
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(folder.path().join("syncline.db")).await?);
         let clock = Arc::new(Clock::new(store.clone()));
         let tally = Arc::new(Tally::default());
-        let intake = Intake::new(store.clone(), clock.clone(), Arc::new(FeedHub::new()), tally.clone());
+        let repo = RepoHub::new(StorageId::new("bench")?);
+        let intake = Intake::new(store.clone(), clock.clone(), Arc::new(FeedHub::new()), repo, tally.clone());
         Ok(Self { plan: plan()?, intake, clock, tally, store, _folder: folder })
     }
 
@@ -116,6 +120,6 @@ fn plan() -> Result<SyncPlan> {
 pub(crate) fn fields(arrival: &Arrival) -> Option<&Fields> {
     match arrival {
         Arrival::Observed { observation, .. } => Some(&observation.fields),
-        Arrival::Known { .. } | Arrival::Created { .. } => None,
+        _ => None,
     }
 }
