@@ -437,6 +437,8 @@ fn a_client_begins_a_record_and_goes_on() {
     ann.puts("visits", 2);
     let (mut story, outcome) = Story::begun_by(&ann);
     assert!(outcome.created);
+    let kept: Vec<&Value> = outcome.conflicts.iter().map(|row| &row.loser.value).collect();
+    assert_eq!(kept, [&Value::text("not a number")]);
     let expected =
         [("name", Value::text("Ann")), ("age", Value::Null), ("tags", set(&["a"])), ("visits", Value::Int(2))];
     for (name, value) in expected {

@@ -73,3 +73,16 @@ test("another tenant does not find it", async () => {
   const stranger = await stage.client({ api: stage.globex });
   await assert.rejects(stranger.find(mine.url), /is unavailable/);
 });
+
+test("who asks for a document before it exists is told when it comes", async () => {
+  const [one, two] = [await stage.client(), await stage.client()];
+  one.offline();
+  const mine = one.repo.create(board());
+  await assert.rejects(two.repo.find(mine.url), /unavailable/);
+  const { handle } = two.repo.findWithProgress(mine.url);
+  await one.online();
+  await handle.whenReady();
+  assert.deepEqual(plain(handle.doc()), plain(board()));
+  mine.change((doc) => doc.cards.push({ name: "second" }));
+  await two.until(handle, "a second card", ({ cards }) => cards.length === 2);
+});

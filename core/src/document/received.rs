@@ -1,6 +1,6 @@
 //! Changes that clients made: they come as they are, and what they wrote is read from the document.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use automerge::{
     ActorId, Automerge, Change, ChangeHash, ObjType, PatchAction, Prop, ROOT, ReadDoc, ScalarValue, Value as AmValue,
@@ -97,7 +97,7 @@ impl Document {
     /// Which of these changes the writer of a change with these dependencies had seen.
     pub fn seen_by(&mut self, deps: &[ChangeHash], hashes: &[Hash]) -> Result<BTreeSet<Hash>, DocumentError> {
         let doc = self.load()?;
-        let unseen: HashSet<ChangeHash> = doc.get_changes_meta(deps).into_iter().map(|meta| meta.hash).collect();
+        let unseen: BTreeSet<ChangeHash> = doc.get_changes_meta(deps).into_iter().map(|meta| meta.hash).collect();
         Ok(hashes.iter().filter(|hash| !unseen.contains(&ChangeHash(hash.0))).copied().collect())
     }
 

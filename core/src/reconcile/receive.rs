@@ -7,6 +7,7 @@ use automerge::Change;
 
 use super::{ClientEdit, Now, Outcome, Pass, Received, ReconcileError, Replayed, WRITER_EPOCH, newborn};
 use crate::{
+    conflict::Candidate,
     document::{Actor, Document, Put, Written, WrittenField, merge_texts},
     ids::{FieldName, RecordId},
     journal::{ChangeEntry, Hash, Heads, Op, Ops, Origin},
@@ -269,13 +270,28 @@ impl Pass<'_> {
         let shown = self.state.document.fields(&self.plan.model)?;
         for (name, field) in &self.plan.model.fields {
             let Some(value) = shown.get(name) else { continue };
-            let wanted = admitted(field, value.clone()).unwrap_or_default();
+            let fit = admitted(field, value.clone());
+            if fit.is_none() && !value.is_blank() {
+                self.keep_unfit(name, value, last)?;
+            }
+            let wanted = fit.unwrap_or_default();
             let misshapen = self.state.document.is_misshapen(name, field)?;
             if wanted != *value || misshapen {
                 let old = if misshapen { Value::Null } else { value.clone() };
                 self.put_right(name, field, old, wanted, last)?;
             }
         }
+        Ok(())
+    }
+
+    /// Keeps a value that a client's first changes hold and that does not fit its field, for a person to look at.
+    fn keep_unfit(&mut self, name: &FieldName, value: &Value, op: Hash) -> Result<(), ReconcileError> {
+        let Some(entry) = self.state.journal.iter().find(|entry| entry.hash == op) else { return Ok(()) };
+        let (origin, clock) = (entry.origin.clone(), Clock::exact(entry.at));
+        let loser = Candidate { op, value: value.clone(), origin, clock };
+        let blank = self.name_of_unseen(name, &Value::Null, self.now.at);
+        let winner = Candidate { op: blank, value: Value::Null, origin: Origin::Service, clock };
+        self.keep_loser(name, &loser, &winner, "refused", false);
         Ok(())
     }
 

@@ -132,6 +132,11 @@ impl Thread {
         self.own.extend(accepted);
     }
 
+    /// The peer asks for a document that does not exist yet; what it said counts once there is one, see [`Thread::consult`].
+    pub fn waits(&mut self, message: &Message) {
+        self.note(message);
+    }
+
     /// Asks for changes that others depend on, and for nothing else: the peer may not know the server's heads.
     pub fn ask(&mut self, heads: &Heads, need: Vec<ChangeHash>) -> Option<Message> {
         (!self.asks_again(&need)).then(|| Message { have: Vec::new(), ..status(heads, need) })

@@ -111,7 +111,7 @@ async fn make_token(
     let rights = request.access.unwrap_or_else(|| Access::all().rights);
     let holder = Holder { principal, access: Access { models: request.models, rights } };
     let exp = Clock::wall().0.max(0) as u64 / 1_000 + seconds;
-    let token = state.repo.tokens.make(&holder, &hash, exp).map_err(|error| Problem::internal(error))?;
+    let token = state.repo.tokens.make(&holder, &hash, exp).map_err(Problem::internal)?;
     let address = state.facts.public_url.replacen("http", "ws", 1);
     let expires_at = Millis((exp * 1_000) as i64).to_rfc3339();
     let view = TokenView { url: format!("{address}/v1/repo?token={token}"), token, expires_at };

@@ -84,6 +84,9 @@ pub(crate) const SPEAKERS_MAX: usize = 4_096;
 /// How many stores' heads one socket may want to hear of.
 pub(crate) const STORES_WATCHED_MAX: usize = 256;
 
+/// How many documents one socket may wait for that do not exist yet; of further ones it is not told when they come.
+pub(crate) const WANTED_MAX: usize = 1_000;
+
 /// How many changes may wait for their dependencies in one socket's document; beyond them the newest are forgotten, and the
 /// peer sends them again when it comes back.
 pub(crate) const WAITING_MAX: usize = 256;

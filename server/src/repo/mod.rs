@@ -3,13 +3,16 @@
 //!
 //! # Layout
 //!
-//! * [`session`]: one WebSocket. [`hub`](RepoHub): who has which document open, and how news reaches them.
+//! * [`session`]: one WebSocket, its beginning and end. [`conversation`]: what is said on it. [`documents`]: of documents.
+//! * [`hub`](RepoHub): who has which document open, and how news reaches them.
 //! * [`holder`]: who may do what. [`token`]: how a page says who it is.
 //! * `notice`: what the server itself says to clients. [`watches`]: records into which open documents moved.
 //! * `limits`: the bounds.
 //!
 //! What is said is `syncline_core::repo`'s business, changes are taken in by `crate::engine`.
 
+mod conversation;
+mod documents;
 mod holder;
 mod hub;
 mod limits;
