@@ -411,6 +411,39 @@ fn a_client_deletes_and_restores() {
 }
 
 #[test]
+fn a_client_that_deletes_and_restores_before_it_hears_of_either_restores() {
+    let mut story = Story::new();
+    let mut ann = story.client("ann");
+    let mut tx = ann.doc.transaction();
+    tx.put(ROOT, "deleted", ScalarValue::Timestamp(1)).unwrap();
+    tx.commit();
+    let mut tx = ann.doc.transaction();
+    tx.delete(ROOT, "deleted").unwrap();
+    tx.commit();
+    story.sync(&mut ann);
+    assert_eq!(story.state.deleted, None);
+    assert!(ann.doc.get(ROOT, "deleted").unwrap().is_none());
+}
+
+#[test]
+fn a_mark_that_says_no_deletes_nothing_and_restores() {
+    for mark in [ScalarValue::Boolean(false), ScalarValue::Null, ScalarValue::Int(0)] {
+        let mut story = Story::new();
+        let mut ann = story.client("ann");
+        let mut write = |story: &mut Story, mark: ScalarValue| {
+            let mut tx = ann.doc.transaction();
+            tx.put(ROOT, "deleted", mark).unwrap();
+            tx.commit();
+            story.sync(&mut ann);
+            story.state.deleted.is_some()
+        };
+        assert!(!write(&mut story, mark.clone()), "{mark:?} deletes");
+        assert!(write(&mut story, ScalarValue::Boolean(true)));
+        assert!(!write(&mut story, mark.clone()), "{mark:?} does not restore");
+    }
+}
+
+#[test]
 fn a_delete_that_wins_keeps_what_it_lost() {
     let rule = DeleteRule { effect: DeleteEffect::Propagate, race: DeleteRace::DeleteWins };
     let mut story = Story::of(Model { deletes: rule, ..model() });

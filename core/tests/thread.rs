@@ -210,6 +210,19 @@ fn a_peer_that_is_up_to_date_comes_back_without_the_document() {
 }
 
 #[test]
+fn a_peer_that_has_forgotten_the_document_gets_it_again() {
+    let mut world = World::new(1);
+    world.document = Automerge::new().with_actor(ActorId::from([0xff]));
+    world.peers[0].edits("begun", 1);
+    world.settle();
+    let peer = &mut world.peers[0];
+    peer.document = Automerge::new().with_actor(ActorId::from([9]));
+    peer.state = State::new();
+    peer.speaks();
+    world.settle();
+}
+
+#[test]
 fn a_burst_that_is_not_acknowledged_yet_is_no_divergence() {
     let mut world = World::new(1);
     world.peers[0].speaks();

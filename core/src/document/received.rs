@@ -174,7 +174,7 @@ impl Document {
 
     /// Whether the document says that its record is deleted.
     pub fn says_deleted(&mut self) -> Result<bool, DocumentError> {
-        Ok(self.load()?.get(ROOT, "deleted")?.is_some())
+        Ok(marks_deleted(self.load()?, None))
     }
 
     /// The model that a document says it belongs to, and whether it has fields; `None` where it names no model.
@@ -185,6 +185,22 @@ impl Document {
     /// Whether the field holds an object of another shape than this service would write.
     pub fn is_misshapen(&mut self, name: &FieldName, field: &Field) -> Result<bool, DocumentError> {
         misshapen(self.load()?, name, field)
+    }
+}
+
+/// Whether the document, now or as of these heads, marks its record as deleted: by a time, `true`, or anything else that does not
+/// plainly say no.
+fn marks_deleted(doc: &Automerge, heads: Option<&[ChangeHash]>) -> bool {
+    let mark = match heads {
+        Some(heads) => doc.get_at(ROOT, "deleted", heads),
+        None => doc.get(ROOT, "deleted"),
+    };
+    match mark {
+        Ok(Some((AmValue::Scalar(scalar), _))) => {
+            !matches!(scalar.as_ref(), ScalarValue::Null | ScalarValue::Boolean(false) | ScalarValue::Int(0))
+        }
+        Ok(mark) => mark.is_some(),
+        Err(_) => false,
     }
 }
 
@@ -218,10 +234,8 @@ pub fn merge_texts(old: &str, ours: &str, theirs: &str) -> Result<String, Docume
 fn written(doc: &Automerge, change: &Change, model: &Model) -> Result<Written, DocumentError> {
     let (own, deps) = (Hash(change.hash().0), change.deps());
     let touched = touched(doc, change);
-    let mut written = Written {
-        deleted: touched.deleted.then(|| doc.get(ROOT, "deleted").is_ok_and(|value| value.is_some())),
-        ..Written::default()
-    };
+    let mut written =
+        Written { deleted: touched.deleted.then(|| marks_deleted(doc, Some(&[change.hash()]))), ..Written::default() };
     let Some(map) = fields_object(doc) else { return Ok(written) };
     for key in doc.keys(&map).filter(|key| touched.keys.contains(key) && !model.fields.contains_key(key.as_str())) {
         written.strays.insert(key);

@@ -229,12 +229,7 @@ impl Pass<'_> {
         let unseen = self.unseen_by_client(change)?;
         let service = self.service_actor();
         if !unseen.is_empty() && self.plan.model.deletes.race == DeleteRace::EditWins {
-            let hash = self.state.document.set_deleted(&service, None, self.now.at)?;
-            if let Some(hash) = hash {
-                let entry = ChangeEntry { hash, at: self.now.at, origin: Origin::Service, ops: Ops::Deleted(false) };
-                self.record(entry);
-            }
-            return Ok(());
+            return self.unmark_deleted();
         }
         // The service repeats the mark, so that it says when by one clock.
         let hash = self.delete(origin, &service)?;
@@ -242,6 +237,16 @@ impl Pass<'_> {
             if let Some(hash) = hash {
                 self.keep_lost_to_delete(&name, hash, origin)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Takes the mark of a delete away that does not count.
+    fn unmark_deleted(&mut self) -> Result<(), ReconcileError> {
+        let service = self.service_actor();
+        if let Some(hash) = self.state.document.set_deleted(&service, None, self.now.at)? {
+            let entry = ChangeEntry { hash, at: self.now.at, origin: Origin::Service, ops: Ops::Deleted(false) };
+            self.record(entry);
         }
         Ok(())
     }
@@ -267,6 +272,10 @@ impl Pass<'_> {
         let Some(last) = self.state.journal.last().map(|entry| entry.hash) else { return Ok(()) };
         let strays = self.state.document.strays(&self.plan.model)?;
         self.remove_strays(&strays)?;
+        if self.state.document.says_deleted()? {
+            // Nobody had it yet who could have deleted it.
+            self.unmark_deleted()?;
+        }
         let shown = self.state.document.fields(&self.plan.model)?;
         for (name, field) in &self.plan.model.fields {
             let Some(value) = shown.get(name) else { continue };

@@ -63,7 +63,7 @@ impl Thread {
     pub fn heard(&mut self, message: &Message, heads: &Heads) -> Step {
         let told = self.state.have_responded && self.state.last_sent_heads == *heads;
         let up_to_date = message.heads == *heads;
-        let on_its_way = told && self.caught_up && self.recent.contains(&message.heads);
+        let on_its_way = told && self.was_told(&message.heads);
         if !message.need.is_empty() || is_reset(message) && !message.heads.is_empty() && !up_to_date {
             return Step::Consult;
         }
@@ -93,7 +93,7 @@ impl Thread {
     /// matter: whatever came since is on its way.
     pub fn acknowledged(&mut self, message: &Message) -> bool {
         let bare = message.changes.is_empty() && message.need.is_empty() && !is_reset(message);
-        let acknowledged = bare && self.caught_up && self.recent.contains(&message.heads);
+        let acknowledged = bare && self.was_told(&message.heads);
         if acknowledged {
             self.note(message);
             self.state.shared_heads.clone_from(&message.heads);
@@ -197,6 +197,12 @@ impl Thread {
         state.their_heads = Some(message.heads.clone());
         state.their_have = Some(message.have.clone());
         state.their_need = Some(message.need.clone());
+    }
+
+    /// Whether the peer has, or is about to have, what it says that it has. A peer that says it has nothing may have forgotten
+    /// the document, and is no peer to whom something is on its way.
+    fn was_told(&self, heads: &Heads) -> bool {
+        self.caught_up && !heads.is_empty() && self.recent.contains(heads)
     }
 
     fn tell(&mut self, heads: &Heads) {

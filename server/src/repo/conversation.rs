@@ -157,7 +157,9 @@ impl<'a> Conversation<'a> {
 
     fn pass_on(&mut self, message: Ephemeral) {
         let fits = message.data.len() <= limits::EPHEMERAL_BYTES_MAX;
-        if fits && self.threads.contains_key(&message.document) && self.ephemerals.check().is_ok() {
+        // Clients pass on what they hear; only what a client says itself goes round, and nobody speaks in another's name.
+        let own = message.sender == self.peer.name;
+        if fits && own && self.threads.contains_key(&message.document) && self.ephemerals.check().is_ok() {
             self.visitor.hub.pass_on(&self.visitor.holder.principal.tenant, self.visitor.place.socket, message);
         }
     }

@@ -14,15 +14,12 @@ use bytes::Bytes;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use syncline_core::{
     ids::TenantId,
-    repo::{DocumentId, Envelope, PeerId, SessionId, StorageId, message::Ephemeral, thread::Update},
+    repo::{DocumentId, Envelope, PeerId, StorageId, message::Ephemeral, thread::Update},
 };
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    limits::{Limits, SPEAKERS_MAX},
-    watches::Watches,
-};
+use super::{limits::Limits, watches::Watches};
 
 /// Tells sockets what happens to the documents that they have open. A document that nobody has open costs nothing.
 pub struct RepoHub {
@@ -47,15 +44,14 @@ struct Sockets {
     kept_out: HashMap<(TenantId, String), Instant>,
     /// How often each principal's changes were refused since it was last without refusals for [`Limits::penance`].
     refusals: HashMap<(TenantId, String), (usize, Instant)>,
+    /// Who speaks under which name, and on how many sockets.
+    names: HashMap<(TenantId, PeerId), (String, usize)>,
 }
 
 /// Those who have one document open.
 #[derive(Default)]
 struct Room {
     guests: Vec<Guest>,
-    /// The number of the last ephemeral message of each sender's run: clients pass on what they hear, and each message is to
-    /// go round once.
-    spoken: HashMap<(PeerId, SessionId), u64>,
 }
 
 /// A socket that has a document open.
@@ -117,6 +113,12 @@ pub(crate) struct Place {
     tenant: TenantId,
     /// Names the socket.
     pub(crate) socket: u64,
+}
+
+/// A name under which a socket speaks; dropping it frees it.
+pub(crate) struct Named {
+    hub: Arc<RepoHub>,
+    key: (TenantId, PeerId),
 }
 
 /// A socket's end of the news.
@@ -223,6 +225,20 @@ impl RepoHub {
         out
     }
 
+    /// Lets a principal speak under a name, unless somebody else or this server does. `None`: it is taken.
+    pub(crate) fn name_for(self: &Arc<Self>, tenant: &TenantId, principal: &str, name: &PeerId) -> Option<Named> {
+        if *name == self.name {
+            return None;
+        }
+        let key = (tenant.clone(), name.clone());
+        match lock(&self.sockets).names.entry(key.clone()) {
+            Entry::Vacant(free) => drop(free.insert((principal.to_owned(), 1))),
+            Entry::Occupied(mut taken) if taken.get().0 == principal => taken.get_mut().1 += 1,
+            Entry::Occupied(_) => return None,
+        }
+        Some(Named { hub: self.clone(), key })
+    }
+
     /// How many sockets are open.
     pub fn sockets(&self) -> usize {
         lock(&self.sockets).all
@@ -242,9 +258,7 @@ impl RepoHub {
     /// Passes an ephemeral message on to the others who have the document open.
     pub(crate) fn pass_on(&self, tenant: &TenantId, from: u64, message: Ephemeral) {
         let document = message.document;
-        if lock(&self.rooms).get_mut(&(tenant.clone(), document)).is_some_and(|room| room.is_new(&message)) {
-            self.tell(tenant, document, Some(from), &News::Ephemeral(Arc::new(message)));
-        }
+        self.tell(tenant, document, Some(from), &News::Ephemeral(Arc::new(message)));
     }
 
     /// Tells the others who have the document open what heads it has in a peer's store.
@@ -301,26 +315,6 @@ impl RepoHub {
     }
 }
 
-impl Room {
-    /// Whether the message has not gone round yet.
-    fn is_new(&mut self, message: &Ephemeral) -> bool {
-        if self.spoken.len() >= SPEAKERS_MAX {
-            self.spoken.clear();
-        }
-        match self.spoken.entry((message.sender.clone(), message.session.clone())) {
-            Entry::Occupied(mut last) if *last.get() < message.count => {
-                last.insert(message.count);
-                true
-            }
-            Entry::Occupied(_) => false,
-            Entry::Vacant(first) => {
-                first.insert(message.count);
-                true
-            }
-        }
-    }
-}
-
 impl Ear {
     /// Whether news were lost since this was last asked.
     pub(crate) fn missed(&self) -> bool {
@@ -336,6 +330,17 @@ impl Drop for Place {
             *count -= 1;
             if *count == 0 {
                 sockets.by_tenant.remove(&self.tenant);
+            }
+        }
+    }
+}
+
+impl Drop for Named {
+    fn drop(&mut self) {
+        if let Entry::Occupied(mut taken) = lock(&self.hub.sockets).names.entry(self.key.clone()) {
+            taken.get_mut().1 -= 1;
+            if taken.get().1 == 0 {
+                taken.remove();
             }
         }
     }

@@ -47,8 +47,9 @@ impl Default for Limits {
     }
 }
 
-/// The longest frame that a client may send; a longer one closes the socket with 1009. A whole free document fits.
-pub(crate) const FRAME_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// The longest frame that a client may send; a longer one closes the socket with 1009. Longer than what is taken in of any
+/// document, so that most documents that are too large are refused by themselves, and the others go on.
+pub(crate) const FRAME_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// The read buffer that each socket allocates at once: clients say little, and there may be thousands of them.
 pub(crate) const READ_BUFFER_BYTES: usize = 4 * 1024;
@@ -76,10 +77,6 @@ pub(crate) const EPHEMERAL_BYTES_MAX: usize = 64 * 1024;
 
 /// How many ephemeral messages of one socket are passed on in a second; the others are dropped, as their kind may be.
 pub(crate) const EPHEMERALS_PER_SECOND: u32 = 200;
-
-/// How many senders of ephemeral messages are remembered for one document; beyond them all are forgotten, and a message
-/// that goes round at that moment may come twice.
-pub(crate) const SPEAKERS_MAX: usize = 4_096;
 
 /// How many stores' heads one socket may want to hear of.
 pub(crate) const STORES_WATCHED_MAX: usize = 256;

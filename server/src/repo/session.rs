@@ -7,7 +7,12 @@ use bytes::Bytes;
 use syncline_core::repo::{DocumentId, Limits, Message, PROTOCOL_VERSION, PeerId, PeerMetadata, StorageId, WireError};
 use tokio::time::{Instant, timeout};
 
-use super::{Holder, RepoHub, conversation::Conversation, hub::Place, limits};
+use super::{
+    Holder, RepoHub,
+    conversation::Conversation,
+    hub::{Named, Place},
+    limits,
+};
 use crate::{engine::documents::Documents, store::TenantStore};
 
 /// Sets a socket's bounds before it is upgraded.
@@ -101,7 +106,12 @@ pub(crate) async fn serve(mut socket: WebSocket, visitor: Visitor) {
             end
         }
     };
-    tracing::debug!(tenant = %visitor.holder.principal.tenant, ?end, "a repo session ended");
+    let principal = &visitor.holder.principal;
+    tracing::debug!(tenant = %principal.tenant, ?end, "a repo session ended");
+    if matches!(end, End::Protocol(1009, _)) {
+        // It will come back with the same frame, and must not do so for ever.
+        visitor.hub.refused(&principal.tenant, &principal.name);
+    }
     close(&mut socket, &end).await;
 }
 
@@ -132,6 +142,10 @@ async fn introduce(socket: &mut WebSocket, visitor: &Visitor) -> Result<Peer, En
             let _ = socket.send(Frame::Binary(error.encode().into())).await;
             return Err(End::Protocol(1002, message));
         }
+        let principal = &visitor.holder.principal;
+        let Some(named) = visitor.hub.name_for(&principal.tenant, &principal.name, &sender) else {
+            return Err(End::Forbidden("another user speaks under this peer id: take a random one"));
+        };
         let ours = PeerMetadata { storage_id: Some(visitor.hub.store().clone()), ephemeral: false };
         let answer = Message::Peer {
             sender: name,
@@ -140,7 +154,7 @@ async fn introduce(socket: &mut WebSocket, visitor: &Visitor) -> Result<Peer, En
             version: PROTOCOL_VERSION.to_owned(),
         };
         socket.send(Frame::Binary(answer.encode().into())).await.map_err(|_| End::Gone)?;
-        return Ok(Peer { name: sender, store: metadata.storage_id });
+        return Ok(Peer { name: sender, store: metadata.storage_id, _named: named });
     }
 }
 
@@ -178,4 +192,5 @@ pub(super) fn decode(frame: &Bytes) -> Result<Message, End> {
 pub(super) struct Peer {
     pub(super) name: PeerId,
     pub(super) store: Option<StorageId>,
+    _named: Named,
 }
