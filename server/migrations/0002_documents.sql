@@ -31,3 +31,15 @@ CREATE TABLE actors (
     principal TEXT    NOT NULL,
     PRIMARY KEY (tenant, actor)
 ) STRICT, WITHOUT ROWID;
+
+-- Changes of clients that were refused, for whoever asks later.
+CREATE TABLE refusals (
+    pk        INTEGER PRIMARY KEY,
+    tenant    INTEGER NOT NULL,
+    at        INTEGER NOT NULL,
+    principal TEXT    NOT NULL,
+    document  BLOB    NOT NULL,
+    reason    TEXT    NOT NULL
+) STRICT;
+
+CREATE INDEX refusals_by_tenant ON refusals (tenant, pk);

@@ -10,7 +10,7 @@ use syncline_core::{
 };
 use utoipa::ToSchema;
 
-use crate::store::{conflicts::ConflictId, quarantine::QuarantineId, records::RecordPlace};
+use crate::store::{conflicts::ConflictId, documents::RefusalId, quarantine::QuarantineId, records::RecordPlace};
 
 /// One page of a list.
 #[derive(Debug, Serialize, ToSchema)]
@@ -47,6 +47,16 @@ impl Place for RecordPlace {
     fn from_text(text: &str) -> Option<Self> {
         let (changed, row) = text.split_once('.')?;
         Some(Self { changed: Cursor(changed.parse().ok()?), row: row.parse().ok()? })
+    }
+}
+
+impl Place for RefusalId {
+    fn to_text(&self) -> String {
+        self.0.to_string()
+    }
+
+    fn from_text(text: &str) -> Option<Self> {
+        text.parse().ok().map(Self)
     }
 }
 

@@ -17,12 +17,14 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     AppState,
     auth::{self, KeyPrincipal},
-    input::Body,
+    input::{Body, PageSize, Params},
+    page::{After, Page},
     problem::{Kind, Problem, Problems},
 };
 use crate::{
-    engine::clock::Clock,
+    engine::{clock::Clock, commands::Principal},
     repo::{Access, End, Full, Holder, Right, TokenError, VALID_MAX, Visitor, configure, serve, turn_away},
+    store::documents::RefusalId,
 };
 
 /// How long a token is valid unless told otherwise: a working day.
@@ -33,7 +35,7 @@ const NAME_MAX: usize = 100;
 
 /// The routes under `/v1/repo`.
 pub(super) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(repo)).routes(routes!(make_token))
+    OpenApiRouter::new().routes(routes!(repo)).routes(routes!(make_token)).routes(routes!(refusals))
 }
 
 /// What a new token is to be good for.
@@ -116,6 +118,63 @@ async fn make_token(
     let expires_at = Millis((exp * 1_000) as i64).to_rfc3339();
     let view = TokenView { url: format!("{address}/v1/repo?token={token}"), token, expires_at };
     Ok((StatusCode::CREATED, Json(view)))
+}
+
+/// Which refusals to list.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct RefusalParams {
+    /// The `next_cursor` of the page before.
+    #[param(value_type = Option<String>)]
+    cursor: Option<After<RefusalId>>,
+    /// The most refusals in the page.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 1000, default = 100)]
+    limit: PageSize,
+}
+
+/// A client's change that was refused.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = RepoRefusal)]
+struct RefusalView {
+    /// When.
+    #[schema(format = DateTime)]
+    at: String,
+    /// Whose change it was.
+    principal: String,
+    /// The document that it was of.
+    automerge_url: String,
+    /// Why, as the client was told.
+    reason: String,
+}
+
+/// Lists changes of clients that were refused, newest first; the newest 10,000 are kept.
+#[utoipa::path(
+    get,
+    path = "/v1/repo/refusals",
+    tag = "repo",
+    operation_id = "list_repo_refusals",
+    params(RefusalParams),
+    responses((status = 200, description = "One page", body = Page<RefusalView>), Problems)
+)]
+async fn refusals(
+    State(state): State<AppState>,
+    who: Principal,
+    Params(params): Params<RefusalParams>,
+) -> Result<Json<Page<RefusalView>>, Problem> {
+    let limit = params.limit.get();
+    let rows = state.store.tenant(&who.tenant).refusals(params.cursor.map(|After(id)| id), limit).await?;
+    Ok(Json(Page::full(
+        rows,
+        limit,
+        |(id, _)| *id,
+        |(_, refusal)| RefusalView {
+            at: refusal.at.to_rfc3339(),
+            principal: refusal.principal,
+            automerge_url: refusal.document.url(),
+            reason: refusal.reason,
+        },
+    )))
 }
 
 /// How a client says who it is.

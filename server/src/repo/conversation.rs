@@ -27,6 +27,7 @@ use super::{
     notice::{Kind, notice},
     session::{End, Peer, Visitor, binary, decode},
 };
+use crate::{engine::clock::Clock, store::documents::Refusal};
 
 /// A socket's conversation after the introduction.
 pub(super) struct Conversation<'a> {
@@ -171,6 +172,11 @@ impl<'a> Conversation<'a> {
         tracing::warn!(tenant = %principal.tenant, principal = principal.name, %document, reason, "a client's change was refused");
         if let Some(open) = self.threads.get_mut(&document) {
             open.blocked = true;
+        }
+        let refusal =
+            Refusal { at: Clock::wall(), principal: principal.name.clone(), document, reason: reason.to_owned() };
+        if let Err(error) = self.visitor.store.note_refusal(&refusal).await {
+            tracing::warn!(%error, "a refusal was not noted");
         }
         self.notify(Kind::Refused, document, reason).await?;
         if self.visitor.hub.refused(&principal.tenant, &principal.name) {

@@ -7,6 +7,7 @@ use syncline_core::{
     ids::{ModelName, RecordId},
     journal::Heads,
     repo::DocumentId,
+    time::Millis,
 };
 
 use super::StoreError;
@@ -29,8 +30,34 @@ pub trait Documents {
     /// How much the tenant's documents take that are no record's own.
     async fn documents_usage(&self) -> Result<DocumentsUsage, StoreError>;
 
+    /// Notes that a client's change was refused. The newest [`REFUSALS_MAX`] are kept.
+    async fn note_refusal(&self, refusal: &Refusal) -> Result<(), StoreError>;
+
+    /// Refused changes, newest first, before this place.
+    async fn refusals(&self, before: Option<RefusalId>, limit: u32) -> Result<Vec<(RefusalId, Refusal)>, StoreError>;
+
     /// Which principal these Automerge actors belong to; actors that nobody has used are left out.
     async fn actor_owners(&self, actors: &[Vec<u8>]) -> Result<HashMap<Vec<u8>, String>, StoreError>;
+}
+
+/// How many refused changes are kept of a tenant.
+pub const REFUSALS_MAX: u32 = 10_000;
+
+/// Names a refusal of a tenant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RefusalId(pub i64);
+
+/// A client's change that was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// When.
+    pub at: Millis,
+    /// Whose change it was.
+    pub principal: String,
+    /// Of which document.
+    pub document: DocumentId,
+    /// Why, as the client was told.
+    pub reason: String,
 }
 
 /// A document and where it stands.

@@ -77,6 +77,7 @@ stamp! {
         a_document_grows_by_chunks_and_is_written_anew_as_one,
         a_records_document_is_found_under_the_records_id,
         an_actor_belongs_to_whoever_used_it_first,
+        refusals_are_listed_newest_first_page_by_page,
         documents_are_their_tenants_own;
     work:
         deliveries_are_due_in_order,

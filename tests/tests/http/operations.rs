@@ -11,6 +11,7 @@ use syncline_core::{
     journal::{Hash, Origin},
     outbox::Delivery,
     replica::{Link, Replica},
+    repo::DocumentId,
     time::{Clock, Millis},
     value::{Fields, Value},
 };
@@ -18,6 +19,7 @@ use syncline_server::{
     engine::commands::CommandError,
     store::{
         CommitBatch,
+        documents::Refusal,
         quarantine::Quarantined,
         syncs::{CheckpointPut, Phase, Stream, SyncState},
     },
@@ -28,6 +30,13 @@ use crate::harness::{Api, ann};
 /// A contact with a conflict and a parked and a dirty delivery, beside a quarantined row and a checkpoint.
 async fn furnish(api: &Api) -> RecordId {
     let who = Api::acme();
+    let refusal = Refusal {
+        at: Millis(1),
+        principal: "ann".into(),
+        document: DocumentId::from_bytes([7; 16]),
+        reason: "no".into(),
+    };
+    api.store.tenant(&who.tenant).note_refusal(&refusal).await.unwrap();
     let id = RecordId::created(&who.tenant, &"contact".into(), "furnished");
     let mut record = api.pen.draft(&who, "contact", id, Fields::from([("stage".into(), Value::text("lead"))]));
     let parked = Delivery::Parked { reason: "the email is malformed there".into(), since: Millis(1) };
@@ -276,6 +285,7 @@ async fn every_documented_answer_can_be_had_and_keeps_its_schema() {
         (Method::POST, format!("/v1/deliveries/{record}/acme-crm/replay"), Json::Null),
         (Method::POST, format!("/v1/quarantine/{row}/replay"), Json::Null),
         (Method::POST, "/v1/repo/tokens".into(), json!({"name": "ann"})),
+        (Method::GET, "/v1/repo/refusals".into(), Json::Null),
         (Method::POST, "/v1/webhooks/acme-desk".into(), json!([])),
         (Method::GET, "/health".into(), Json::Null),
         (Method::GET, "/ready".into(), Json::Null),

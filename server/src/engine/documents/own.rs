@@ -24,7 +24,7 @@ use crate::{
     repo::{Holder, Reception, Right},
     store::{
         CommitError,
-        documents::{ActorClaim, DocumentKind, DocumentWrite},
+        documents::{ActorClaim, CHUNKS_MAX, DocumentKind, DocumentWrite},
     },
 };
 
@@ -121,7 +121,7 @@ impl Scribe {
         let mut accepted = verdict.accepted;
         if !accepted.is_empty() {
             let room = self.room_for(tenant, document, held, &accepted).await?;
-            let entered = room.and_then(|()| held.apply(&accepted, verdict.marks).map_err(|reason| reason.to_string()));
+            let entered = room.and_then(|()| self.enter(document, held, &accepted, verdict.marks));
             if let Err(reason) = entered {
                 held.stale = true;
                 self.shelf.forget(tenant, document);
@@ -141,6 +141,22 @@ impl Scribe {
         Ok(Taken { accepted, claims, reception })
     }
 
+    /// Adds vetted changes to the document in memory. What it takes is what it would be saved as: many small changes are far
+    /// longer on their way.
+    fn enter(&self, document: DocumentId, held: &mut Held, changes: &[Change], marks: bool) -> Result<(), String> {
+        held.apply(changes, marks).map_err(|reason| reason.to_string())?;
+        let max = self.options.document_bytes_max;
+        if held.bytes + raw_bytes(changes) <= max {
+            return Ok(());
+        }
+        held.bytes = held.document.save().len() as u64;
+        held.chunks = CHUNKS_MAX;
+        if held.bytes > max {
+            return Err(format!("document {document} would take more than {max} bytes: begin another one"));
+        }
+        Ok(())
+    }
+
     /// Whether the document and the tenant have room for the changes.
     async fn room_for(
         &self,
@@ -149,19 +165,15 @@ impl Scribe {
         held: &Held,
         changes: &[Change],
     ) -> Result<Result<(), String>, DocumentsError> {
-        let more: u64 = changes.iter().map(|change| change.raw_bytes().len() as u64).sum();
         let ops: u64 = changes.iter().map(|change| change.len() as u64).sum();
         let limits = &self.options;
         if held.document.stats().num_ops + ops > limits.document_ops_max {
             let max = limits.document_ops_max;
             return Ok(Err(format!("document {document} would hold more than {max} ops: begin another one")));
         }
-        if held.bytes + more > limits.document_bytes_max {
-            let max = limits.document_bytes_max;
-            return Ok(Err(format!("document {document} would take more than {max} bytes: begin another one")));
-        }
         let usage = self.store.tenant(tenant).documents_usage().await?;
-        if usage.bytes + more > limits.tenant_bytes_max || usage.documents >= limits.tenant_documents_max {
+        let one_more = held.kind.is_none() && usage.documents >= limits.tenant_documents_max;
+        if usage.bytes + raw_bytes(changes).min(limits.document_bytes_max) > limits.tenant_bytes_max || one_more {
             return Ok(Err("the tenant's documents take all the room that they may: raise `repo.tenant_bytes` or `repo.tenant_documents`, or delete some".into()));
         }
         Ok(Ok(()))
@@ -308,6 +320,10 @@ fn difference(
     let (was_deleted, is_deleted) = (earlier.says_deleted()?, now.says_deleted()?);
     let delete = (was_deleted != is_deleted).then_some(is_deleted);
     Ok(Replayed { principal: principal.to_owned(), fields, delete })
+}
+
+fn raw_bytes(changes: &[Change]) -> u64 {
+    changes.iter().map(|change| change.raw_bytes().len() as u64).sum()
 }
 
 /// The values that fit their fields, in canonical form.

@@ -8,6 +8,7 @@ use syncline_core::{
     ids::{ModelName, RecordId},
     journal::Heads,
     repo::DocumentId,
+    time::Millis,
 };
 
 use super::{
@@ -18,7 +19,10 @@ use super::{
 };
 use crate::store::{
     StoreError,
-    documents::{ActorClaim, DocumentKind, DocumentWrite, Documents, DocumentsUsage, Found, SavedDocument},
+    documents::{
+        ActorClaim, DocumentKind, DocumentWrite, Documents, DocumentsUsage, Found, REFUSALS_MAX, Refusal, RefusalId,
+        SavedDocument,
+    },
 };
 
 /// The statements of the hot path, for the test that looks at their plans.
@@ -80,6 +84,52 @@ impl Documents for SqliteTenant {
             .fetch_one(self.readers())
             .await?;
         Ok(DocumentsUsage { documents: unsigned(row.try_get(0)?), bytes: unsigned(row.try_get(1)?) })
+    }
+
+    async fn note_refusal(&self, refusal: &Refusal) -> Result<(), StoreError> {
+        let names = self.ensure_names([]).await?;
+        let mut tx = self.writer().begin().await?;
+        let mut script = Script::new(tx.connection());
+        script
+            .add("INSERT INTO refusals (tenant, at, principal, document, reason) VALUES (?, ?, ?, ?, ?)")
+            .bind(names.pk)
+            .bind(refusal.at.0)
+            .bind(refusal.principal.clone())
+            .bind(refusal.document.as_bytes().to_vec())
+            .bind(refusal.reason.clone());
+        script
+            .add(
+                "DELETE FROM refusals WHERE tenant = ? AND pk <= \
+                 (SELECT pk FROM refusals WHERE tenant = ? ORDER BY pk DESC LIMIT 1 OFFSET ?)",
+            )
+            .bind(names.pk)
+            .bind(names.pk)
+            .bind(i64::from(REFUSALS_MAX));
+        script.run().await?;
+        tx.commit().await
+    }
+
+    async fn refusals(&self, before: Option<RefusalId>, limit: u32) -> Result<Vec<(RefusalId, Refusal)>, StoreError> {
+        let Some(names) = self.names() else { return Ok(Vec::new()) };
+        let rows = sqlx::query(
+            "SELECT pk, at, principal, document, reason FROM refusals WHERE tenant = ? AND pk < ? ORDER BY pk DESC LIMIT ?",
+        )
+        .bind(names.pk)
+        .bind(before.map_or(i64::MAX, |RefusalId(pk)| pk))
+        .bind(limit)
+        .fetch_all(self.readers())
+        .await?;
+        rows.iter()
+            .map(|row| {
+                let refusal = Refusal {
+                    at: Millis(row.try_get(1)?),
+                    principal: row.try_get(2)?,
+                    document: decode_document_id(row.try_get(3)?)?,
+                    reason: row.try_get(4)?,
+                };
+                Ok((RefusalId(row.try_get(0)?), refusal))
+            })
+            .collect()
     }
 
     async fn actor_owners(&self, actors: &[Vec<u8>]) -> Result<HashMap<Vec<u8>, String>, StoreError> {

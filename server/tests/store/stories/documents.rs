@@ -9,7 +9,7 @@ use syncline_core::{
 };
 use syncline_server::store::{
     CommitBatch, Store, TenantStore,
-    documents::{ActorClaim, DocumentKind, DocumentWrite, DocumentsUsage, Found},
+    documents::{ActorClaim, DocumentKind, DocumentWrite, DocumentsUsage, Found, Refusal},
 };
 
 use crate::people::*;
@@ -96,4 +96,23 @@ pub(crate) async fn documents_are_their_tenants_own(store: Arc<dyn Store>) {
     .await
     .unwrap();
     assert!(theirs.actor_owners(&[b"a".to_vec()]).await.unwrap().is_empty());
+}
+
+pub(crate) async fn refusals_are_listed_newest_first_page_by_page(store: Arc<dyn Store>) {
+    let tenant = store.tenant(&acme());
+    assert!(tenant.refusals(None, 10).await.unwrap().is_empty());
+    let refusal = |n: u8| Refusal {
+        at: NOW.plus(i64::from(n)),
+        principal: "ann".into(),
+        document: document(n),
+        reason: format!("reason {n}"),
+    };
+    for n in 1..=5 {
+        tenant.note_refusal(&refusal(n)).await.unwrap();
+    }
+    let first = tenant.refusals(None, 2).await.unwrap();
+    assert_eq!(first.iter().map(|(_, refusal)| refusal.clone()).collect::<Vec<_>>(), [refusal(5), refusal(4)]);
+    let rest = tenant.refusals(first.last().map(|(id, _)| *id), 10).await.unwrap();
+    assert_eq!(rest.into_iter().map(|(_, refusal)| refusal).collect::<Vec<_>>(), [refusal(3), refusal(2), refusal(1)]);
+    assert!(store.tenant(&"other".into()).refusals(None, 10).await.unwrap().is_empty());
 }
