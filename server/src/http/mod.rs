@@ -45,7 +45,9 @@ pub fn router(state: AppState) -> Router {
     // The description is made of texts, lists and maps with text keys, so it always has a JSON form.
     let description = serde_json::to_string(&description).unwrap_or_default();
     let served = get(async move || ([(header::CONTENT_TYPE, "application/json")], description));
-    layers::wrap(router.route("/v1/openapi.json", served).with_state(state))
+    // Some clients put a slash behind an address, and end their process where a handshake is refused.
+    let router = router.route("/v1/openapi.json", served).route("/v1/repo/", get(repo::repo));
+    layers::wrap(router.with_state(state))
 }
 
 /// The OpenAPI description of all routes.

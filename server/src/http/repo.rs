@@ -4,13 +4,14 @@ use std::{collections::BTreeSet, time::Duration};
 
 use axum::{
     Json,
-    extract::{Query, State, WebSocketUpgrade, ws::rejection::WebSocketUpgradeRejection},
+    extract::{RawQuery, State, WebSocketUpgrade, ws::rejection::WebSocketUpgradeRejection},
     http::{HeaderMap, StatusCode, header},
     response::Response,
 };
 use serde::{Deserialize, Serialize};
 use syncline_core::{ids::ModelName, time::Millis};
 use tokio::time::Instant;
+use url::form_urlencoded;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -36,6 +37,11 @@ const NAME_MAX: usize = 100;
 /// The routes under `/v1/repo`.
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(repo)).routes(routes!(make_token)).routes(routes!(refusals))
+}
+
+/// Whether a character does not belong into a name that is shown to people: controls, and marks that turn the direction of text.
+fn misleads(letter: char) -> bool {
+    letter.is_control() || matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// What a new token is to be good for.
@@ -104,7 +110,7 @@ async fn make_token(
         return Err(Problem::field(Kind::Invalid, "expires_in_seconds", why));
     }
     if let Some(name) = request.name {
-        if name.trim().is_empty() || name.chars().count() > NAME_MAX || name.chars().any(char::is_control) {
+        if name.trim().is_empty() || name.chars().count() > NAME_MAX || name.chars().any(misleads) {
             let why = format!("must have from 1 to {NAME_MAX} printable characters");
             return Err(Problem::field(Kind::Invalid, "name", why));
         }
@@ -178,11 +184,11 @@ async fn refusals(
 }
 
 /// How a client says who it is.
-#[derive(Debug, Default, Deserialize, IntoParams)]
+#[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "it only describes the query, which is read leniently")]
 struct Entrance {
     /// A token from `POST /v1/repo/tokens`; programs that can set headers send an API key as `Authorization: Bearer` instead.
-    #[serde(default)]
     token: Option<String>,
 }
 
@@ -200,9 +206,9 @@ struct Entrance {
     params(Entrance),
     responses((status = 101, description = "The socket is open"), Problems)
 )]
-async fn repo(
+pub(super) async fn repo(
     State(state): State<AppState>,
-    Query(entrance): Query<Entrance>,
+    RawQuery(query): RawQuery,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
@@ -212,7 +218,10 @@ async fn repo(
             format!("this is the address of a WebSocket, use an automerge-repo client: {}", refused.body_text()),
         )
     })?;
-    let visitor = visitor(&state, entrance.token.as_deref(), &headers).await;
+    // Read leniently: whatever is wrong with it, the socket is accepted before it is closed.
+    let query = query.unwrap_or_default();
+    let token = form_urlencoded::parse(query.as_bytes()).find_map(|(name, token)| (name == "token").then_some(token));
+    let visitor = visitor(&state, token.as_deref(), &headers).await;
     Ok(configure(upgrade).on_upgrade(async |socket| match visitor {
         Ok(visitor) => serve(socket, visitor).await,
         Err(end) => turn_away(socket, end).await,
@@ -225,11 +234,18 @@ async fn visitor(state: &AppState, token: Option<&str>, headers: &HeaderMap) -> 
     if !state.repo.options.allows(origin) {
         return Err(End::Forbidden("pages of this origin may not connect: add it to `repo.allowed_origins`"));
     }
-    let (holder, until) = match token {
-        Some(token) => bearer_of(state, token).await?,
-        None => (by_key(state, headers).await?, None),
+    let (holder, credential, until) = match token {
+        Some(token) => {
+            let (holder, until) = bearer_of(state, token).await?;
+            (holder, format!("token {}", blake3::hash(token.as_bytes()).to_hex()), until)
+        }
+        None => {
+            let holder = by_key(state, headers).await?;
+            let credential = format!("key {}", holder.principal.name);
+            (holder, credential, None)
+        }
     };
-    let place = state.repo.hub.admit(&holder.principal.tenant, &holder.principal.name).map_err(|full| {
+    let place = state.repo.hub.admit(&holder.principal.tenant, &credential).map_err(|full| {
         End::TooMany(match full {
             Full::Tenant => "the tenant has too many connections: come back later",
             Full::Service => "the service has too many connections: come back later",
@@ -243,6 +259,7 @@ async fn visitor(state: &AppState, token: Option<&str>, headers: &HeaderMap) -> 
         hub: state.repo.hub.clone(),
         own_limits: state.repo.options.limits(),
         holder,
+        credential,
         until,
         place,
     })
@@ -268,6 +285,7 @@ async fn by_key(state: &AppState, headers: &HeaderMap) -> Result<Holder, End> {
         Err(problem) if problem.kind() == Kind::Unauthorized => Err(End::Unauthorised(
             "no token in the address and no API key in the header: get a token from POST /v1/repo/tokens",
         )),
+        Err(problem) if problem.kind() == Kind::Malformed => Err(End::Protocol(4403, problem.detail().to_owned())),
         Err(problem) => Err(End::Broken(problem.detail().to_owned())),
     }
 }

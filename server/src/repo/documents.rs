@@ -234,10 +234,7 @@ impl Conversation<'_> {
                 let tenant = &self.visitor.holder.principal.tenant;
                 let lent = self.visitor.documents.lend(tenant, document).await;
                 match lent.map_err(|error| End::Broken(error.to_string()))? {
-                    Some(lent) => {
-                        let mut lent = lent.lock().await;
-                        self.consult(document, message, &mut lent.document).await
-                    }
+                    Some(mut lent) => self.consult(document, message, &mut lent.document).await,
                     None => self.shut(document).await,
                 }
             }

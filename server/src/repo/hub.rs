@@ -42,7 +42,7 @@ struct Sockets {
     by_tenant: HashMap<TenantId, usize>,
     all: usize,
     kept_out: HashMap<(TenantId, String), Instant>,
-    /// How often each principal's changes were refused since it was last without refusals for [`Limits::penance`].
+    /// How often changes were refused that came by each credential, since it was last without refusals for [`Limits::penance`].
     refusals: HashMap<(TenantId, String), (usize, Instant)>,
     /// Who speaks under which name, and on how many sockets.
     names: HashMap<(TenantId, PeerId), (String, usize)>,
@@ -137,7 +137,7 @@ pub(crate) enum Full {
     Service,
     /// Too many came within this second.
     Rush,
-    /// The principal's changes were refused too often.
+    /// Too many changes were refused that came by the credential.
     Penance,
 }
 
@@ -184,12 +184,12 @@ impl RepoHub {
         &self.store
     }
 
-    /// Lets a socket in.
-    pub(crate) fn admit(self: &Arc<Self>, tenant: &TenantId, principal: &str) -> Result<Place, Full> {
+    /// Lets a socket in by a credential.
+    pub(crate) fn admit(self: &Arc<Self>, tenant: &TenantId, credential: &str) -> Result<Place, Full> {
         let mut sockets = lock(&self.sockets);
         let now = Instant::now();
         sockets.kept_out.retain(|_, until| *until > now);
-        if sockets.kept_out.contains_key(&(tenant.clone(), principal.to_owned())) {
+        if sockets.kept_out.contains_key(&(tenant.clone(), credential.to_owned())) {
             return Err(Full::Penance);
         }
         if sockets.all >= self.limits.sockets_max {
@@ -208,11 +208,11 @@ impl RepoHub {
         Ok(Place { hub: self.clone(), tenant: tenant.clone(), socket })
     }
 
-    /// Notes that a principal's change was refused; `true` where that has happened too often, and it is kept out for a
+    /// Notes that a change was refused that came by a credential; `true` where that has happened too often, and it is kept out for a
     /// while: a client that comes back every few seconds with the same bad change must not cost anything.
-    pub(crate) fn refused(&self, tenant: &TenantId, principal: &str) -> bool {
+    pub(crate) fn refused(&self, tenant: &TenantId, credential: &str) -> bool {
         let mut sockets = lock(&self.sockets);
-        let (now, key) = (Instant::now(), (tenant.clone(), principal.to_owned()));
+        let (now, key) = (Instant::now(), (tenant.clone(), credential.to_owned()));
         let penance = self.limits.penance;
         sockets.refusals.retain(|_, (_, last)| now.duration_since(*last) < penance);
         let (count, last) = sockets.refusals.entry(key.clone()).or_insert((0, now));

@@ -29,6 +29,8 @@ pub(crate) fn configure(upgrade: WebSocketUpgrade) -> WebSocketUpgrade {
 pub(crate) struct Visitor {
     /// Who it is.
     pub(crate) holder: Holder,
+    /// What it was let in by, for counting what it does: a key's own bearer is not to suffer for the tokens that it made.
+    pub(crate) credential: String,
     /// Until when it may stay.
     pub(crate) until: Option<Instant>,
     /// The tenant's documents.
@@ -110,7 +112,7 @@ pub(crate) async fn serve(mut socket: WebSocket, visitor: Visitor) {
     tracing::debug!(tenant = %principal.tenant, ?end, "a repo session ended");
     if matches!(end, End::Protocol(1009, _)) {
         // It will come back with the same frame, and must not do so for ever.
-        visitor.hub.refused(&principal.tenant, &principal.name);
+        visitor.hub.refused(&principal.tenant, &visitor.credential);
     }
     close(&mut socket, &end).await;
 }

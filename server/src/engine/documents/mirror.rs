@@ -25,14 +25,7 @@ impl Scribe {
         record: RecordId,
     ) -> Result<(), DocumentsError> {
         let store = self.store.tenant(tenant);
-        let lent = self
-            .shelf
-            .put(tenant, document, async || match store.saved_document(document).await? {
-                Some(saved) => Held::load(saved).await,
-                None => Ok(Held::begun()),
-            })
-            .await?;
-        let mut held = lent.lock().await;
+        let mut held = self.hold(tenant, document).await?;
         if held.kind != Some(DocumentKind::Moved { record }) {
             return Ok(());
         }

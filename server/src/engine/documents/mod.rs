@@ -100,6 +100,16 @@ impl Scribe {
         self.syncs.iter().find(meant).cloned()
     }
 
+    /// The document in memory, for whoever asks alone; one that is not stored yet is begun.
+    async fn hold(&self, tenant: &TenantId, document: DocumentId) -> Result<Lent, DocumentsError> {
+        let store = self.store.tenant(tenant);
+        let load = async || match store.saved_document(document).await? {
+            Some(saved) => Held::load(saved).await,
+            None => Ok(Held::begun()),
+        };
+        self.shelf.lend(tenant, document, load).await
+    }
+
     async fn take_into(&self, sync: &RunningSync, batch: Batch) -> Result<super::intake::Taken, IntakeError> {
         let taken = self.intake.take(&sync.name, &sync.plan, batch).await?;
         if let Some(side) = self.sides.iter().find(|side| side.sync.name == sync.name) {
@@ -172,16 +182,12 @@ impl Documents for Scribe {
     }
 
     async fn lend(&self, tenant: &TenantId, document: DocumentId) -> Result<Option<Lent>, DocumentsError> {
-        let lent = self.shelf.find(tenant, document);
-        if lent.is_some() {
-            return Ok(lent);
-        }
         let Some(saved) = self.store.tenant(tenant).saved_document(document).await? else { return Ok(None) };
         if let DocumentKind::Record { .. } = saved.found.kind {
             // A record's document is small, and its commits do not pass here: each time it is read anew.
-            return Held::load(saved).await.map(|held| Some(Lent::of(held)));
+            return Ok(Some(Lent::of(Held::load(saved).await?).await));
         }
-        self.shelf.put(tenant, document, || Held::load(saved)).await.map(Some)
+        self.hold(tenant, document).await.map(Some)
     }
 
     async fn freshen(&self, tenant: &TenantId, document: DocumentId, record: RecordId) -> Result<(), DocumentsError> {

@@ -55,43 +55,27 @@ impl Scribe {
         changes: Vec<Change>,
     ) -> Result<Reception, DocumentsError> {
         let tenant = &who.principal.tenant;
-        loop {
-            let store = self.store.tenant(tenant);
-            let lent = self
-                .shelf
-                .put(tenant, document, async || match store.saved_document(document).await? {
-                    Some(saved) => Held::load(saved).await,
-                    None => Ok(Held::begun()),
-                })
-                .await?;
-            let mut held = lent.lock().await;
-            if held.stale {
-                // Whoever had it before could not commit; what is stored counts.
-                self.shelf.forget(tenant, document);
-                continue;
-            }
-            if let Some(DocumentKind::Record { .. }) = held.kind {
-                // It became a record meanwhile; the peer comes back and finds it as one.
-                self.shelf.forget(tenant, document);
-                return Ok(Reception { heads: sorted(&held), waiting: changes, ..Reception::default() });
-            }
-            let before = held.document.get_heads();
-            let taken = self.add(who, document, &mut held, changes).await?;
-            if taken.accepted.is_empty() {
-                return Ok(taken.reception);
-            }
-            let done = match held.kind.clone().or(kind) {
-                Some(DocumentKind::Moved { record }) => {
-                    self.replay(who, document, record, &mut held, before, taken).await
-                }
-                _ => self.settle(who, document, &mut held, before, taken).await,
-            };
-            if done.is_err() {
-                held.stale = true;
-                self.shelf.forget(tenant, document);
-            }
-            return done;
+        let mut held = self.hold(tenant, document).await?;
+        if let Some(DocumentKind::Record { .. }) = held.kind {
+            // It became a record meanwhile; the peer comes back and finds it as one.
+            held.stale = true;
+            self.shelf.forget(tenant, document);
+            return Ok(Reception { heads: sorted(&held), waiting: changes, ..Reception::default() });
         }
+        let before = held.document.get_heads();
+        let taken = self.add(who, document, &mut held, changes).await?;
+        if taken.accepted.is_empty() {
+            return Ok(taken.reception);
+        }
+        let done = match held.kind.clone().or(kind) {
+            Some(DocumentKind::Moved { record }) => self.replay(who, document, record, &mut held, before, taken).await,
+            _ => self.settle(who, document, &mut held, before, taken).await,
+        };
+        if done.is_err() {
+            held.stale = true;
+            self.shelf.forget(tenant, document);
+        }
+        done
     }
 
     /// Vets the changes and adds those that pass to the document in memory; nothing is durable yet.

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     future::Future,
-    ops::DerefMut,
+    ops::{Deref, DerefMut},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -13,7 +13,7 @@ use syncline_core::{
     ids::TenantId,
     repo::{self, DocumentId, Ledger, Refusal},
 };
-use tokio::sync::Mutex as AsyncMutex;
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
 use super::DocumentsError;
 use crate::store::documents::{DocumentKind, SavedDocument};
@@ -87,21 +87,33 @@ impl Held {
     }
 }
 
-/// A document that somebody works with.
-#[derive(Clone, Debug)]
-pub struct Lent(Arc<AsyncMutex<Held>>);
+/// A document that somebody works with, and nobody else meanwhile.
+#[derive(Debug)]
+pub struct Lent(OwnedMutexGuard<Held>);
 
 impl Lent {
     /// A document that nobody else has.
-    pub(super) fn of(held: Held) -> Self {
-        Self(Arc::new(AsyncMutex::new(held)))
-    }
-
-    /// Waits until nobody else works with it.
-    pub async fn lock(&self) -> impl DerefMut<Target = Held> + '_ {
-        self.0.lock().await
+    pub(super) async fn of(held: Held) -> Self {
+        Self(Arc::new(AsyncMutex::new(held)).lock_owned().await)
     }
 }
+
+impl Deref for Lent {
+    type Target = Held;
+
+    fn deref(&self) -> &Held {
+        &self.0
+    }
+}
+
+impl DerefMut for Lent {
+    fn deref_mut(&mut self) -> &mut Held {
+        &mut self.0
+    }
+}
+
+/// A document that many may ask for.
+type Shared = Arc<AsyncMutex<Held>>;
 
 /// The documents in memory.
 #[derive(Debug, Default)]
@@ -116,44 +128,56 @@ struct Board {
 
 #[derive(Debug)]
 struct Place {
-    lent: Lent,
+    shared: Shared,
     weight: usize,
     used: u64,
 }
 
 impl Shelf {
-    /// The document, where it is in memory.
-    pub(super) fn find(&self, tenant: &TenantId, document: DocumentId) -> Option<Lent> {
+    /// The document, loaded where it is not in memory yet; waits until nobody else works with it.
+    pub(super) async fn lend<F: Future<Output = Result<Held, DocumentsError>>>(
+        &self,
+        tenant: &TenantId,
+        document: DocumentId,
+        load: impl Fn() -> F,
+    ) -> Result<Lent, DocumentsError> {
+        loop {
+            let shared = match self.find(tenant, document) {
+                Some(shared) => shared,
+                None => self.put(tenant, document, load().await?),
+            };
+            let held = shared.clone().lock_owned().await;
+            if !held.stale {
+                return Ok(Lent(held));
+            }
+            // Whoever had it before could not commit; what is stored counts.
+            self.forget_this(tenant, document, &shared);
+        }
+    }
+
+    fn find(&self, tenant: &TenantId, document: DocumentId) -> Option<Shared> {
         let mut board = self.board();
         board.turns += 1;
         let turn = board.turns;
         let place = board.places.get_mut(&(tenant.clone(), document))?;
         place.used = turn;
-        Some(place.lent.clone())
+        Some(place.shared.clone())
     }
 
-    /// The document, loaded where it is not in memory yet.
-    pub(super) async fn put<F: Future<Output = Result<Held, DocumentsError>>>(
-        &self,
-        tenant: &TenantId,
-        document: DocumentId,
-        load: impl FnOnce() -> F,
-    ) -> Result<Lent, DocumentsError> {
-        if let Some(lent) = self.find(tenant, document) {
-            return Ok(lent);
-        }
-        let held = load().await?;
-        let weight = held.weight();
-        let lent = Lent::of(held);
+    fn put(&self, tenant: &TenantId, document: DocumentId, held: Held) -> Shared {
         let mut board = self.board();
+        let key = (tenant.clone(), document);
+        if let Some(place) = board.places.get(&key) {
+            // Somebody else was faster; theirs counts.
+            return place.shared.clone();
+        }
         board.turns += 1;
-        let used = board.turns;
-        // Somebody else may have been faster; theirs counts.
-        let place = board.places.entry((tenant.clone(), document)).or_insert(Place { lent, weight, used });
-        let lent = place.lent.clone();
+        let (weight, used) = (held.weight(), board.turns);
+        let shared = Arc::new(AsyncMutex::new(held));
+        board.places.insert(key, Place { shared: shared.clone(), weight, used });
         board.weight += weight;
         board.make_room();
-        Ok(lent)
+        shared
     }
 
     /// Weighs a document anew that has changed.
@@ -166,12 +190,19 @@ impl Shelf {
         board.make_room();
     }
 
-    /// Takes a document out of memory, because what is stored differs from it.
-    pub(super) fn forget(&self, tenant: &TenantId, document: DocumentId) {
+    /// Takes this copy of a document out of memory, but not a newer one that somebody has loaded meanwhile.
+    fn forget_this(&self, tenant: &TenantId, document: DocumentId, copy: &Shared) {
         let mut board = self.board();
-        if let Some(place) = board.places.remove(&(tenant.clone(), document)) {
-            board.weight = board.weight.saturating_sub(place.weight);
+        let key = (tenant.clone(), document);
+        if board.places.get(&key).is_some_and(|place| Arc::ptr_eq(&place.shared, copy)) {
+            board.forget(&key);
         }
+    }
+
+    /// Takes a document out of memory, because what is stored differs from it. Only for whoever has it locked and fresh: then it
+    /// is the one that is there.
+    pub(super) fn forget(&self, tenant: &TenantId, document: DocumentId) {
+        self.board().forget(&(tenant.clone(), document));
     }
 
     fn board(&self) -> MutexGuard<'_, Board> {
@@ -180,14 +211,61 @@ impl Shelf {
 }
 
 impl Board {
+    fn forget(&mut self, key: &(TenantId, DocumentId)) {
+        if let Some(place) = self.places.remove(key) {
+            self.weight = self.weight.saturating_sub(place.weight);
+        }
+    }
+
     /// Lets go of documents that nobody uses, those first that were used longest ago.
     fn make_room(&mut self) {
         while self.weight > WEIGHT_MAX {
-            let idle = self.places.iter().filter(|(_, place)| Arc::strong_count(&place.lent.0) == 1);
+            let idle = self.places.iter().filter(|(_, place)| Arc::strong_count(&place.shared) == 1);
             let Some(key) = idle.min_by_key(|(_, place)| place.used).map(|(key, _)| key.clone()) else { return };
-            if let Some(place) = self.places.remove(&key) {
-                self.weight = self.weight.saturating_sub(place.weight);
-            }
+            self.forget(&key);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn held() -> Held {
+        Held { bytes: 1, ..Held::begun() }
+    }
+
+    #[tokio::test]
+    async fn a_document_is_in_memory_once_and_a_stale_copy_takes_no_fresh_one_along() {
+        let shelf = Shelf::default();
+        let (acme, document) = (TenantId::new("acme"), DocumentId::from_bytes([1; 16]));
+        let (first, again) = (shelf.put(&acme, document, held()), shelf.put(&acme, document, held()));
+        assert!(Arc::ptr_eq(&first, &again));
+        first.lock().await.stale = true;
+        let fresh = shelf.lend(&acme, document, async || Ok(Held { bytes: 2, ..held() })).await.unwrap();
+        assert_eq!(fresh.bytes, 2, "a stale copy is not lent");
+        drop(fresh);
+        shelf.forget_this(&acme, document, &first);
+        assert!(shelf.find(&acme, document).is_some());
+        shelf.forget(&acme, document);
+        assert!(shelf.find(&acme, document).is_none());
+        assert_eq!(shelf.board().weight, 0);
+    }
+
+    #[test]
+    fn what_nobody_uses_leaves_first_and_what_is_in_use_stays() {
+        let shelf = Shelf::default();
+        let acme = TenantId::new("acme");
+        let document = |n: u8| DocumentId::from_bytes([n; 16]);
+        let used = shelf.put(&acme, document(1), held());
+        for n in 2..=4 {
+            drop(shelf.put(&acme, document(n), held()));
+        }
+        shelf.board().places.values_mut().for_each(|place| place.weight = WEIGHT_MAX / 3);
+        shelf.board().weight = WEIGHT_MAX / 3 * 4;
+        shelf.board().make_room();
+        assert!(shelf.find(&acme, document(1)).is_some() && shelf.find(&acme, document(2)).is_none());
+        assert!(shelf.find(&acme, document(3)).is_some() && shelf.find(&acme, document(4)).is_some());
+        drop(used);
     }
 }
