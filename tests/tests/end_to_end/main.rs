@@ -1,13 +1,6 @@
 //! The real binary between both emulators, end to end: every story is told by users of the accounts and by a client of
 //! the API, and judged by what all three sides then show publicly. Nothing here shares code with the engine.
 
-mod accounts;
-mod agreement;
-mod api;
-mod patience;
-mod process;
-mod stage;
-
 mod bad_input;
 mod deletes;
 mod edits;
@@ -16,3 +9,5 @@ mod live;
 mod power_cuts;
 mod shutdown;
 mod webhooks;
+
+use syncline_tests::{accounts, api, patience, stage};

@@ -2,52 +2,59 @@
 
 use std::sync::Arc;
 
+use crate::openapi::{Answer, Contract};
 use reqwest::{Client, Method};
 use serde_json::Value as Json;
-use syncline_tests::openapi::{Answer, Contract};
 
 /// The key of the stories' tenant.
-pub(crate) const KEY: &str = "a-key-of-the-stories-only";
+pub const KEY: &str = "a-key-of-the-stories-only";
+/// The key of another tenant, where the configuration has one.
+pub const STRANGERS_KEY: &str = "a-key-of-other-people-only";
 
 /// A client.
 #[derive(Clone, Debug)]
-pub(crate) struct Api {
+pub struct Api {
     base: String,
+    key: &'static str,
     http: Client,
-    pub(crate) contract: Arc<Contract>,
+    /// The document that the server serves.
+    pub contract: Arc<Contract>,
 }
 
 /// An answer, already held against the contract.
 #[derive(Debug)]
-pub(crate) struct Reply {
-    pub(crate) status: u16,
-    pub(crate) content_type: String,
-    pub(crate) body: Json,
+pub struct Reply {
+    /// The status code.
+    pub status: u16,
+    /// The media type.
+    pub content_type: String,
+    /// The body; null where there is none.
+    pub body: Json,
 }
 
 impl Api {
     /// A client of the server at this address, with the document it serves.
-    pub(crate) async fn connect(base: &str) -> Self {
+    pub async fn connect(base: &str) -> Self {
         let http = Client::new();
         let document = http.get(format!("{base}/v1/openapi.json")).send().await.expect("the server answers");
         let document = document.json().await.expect("a document");
         let contract = Arc::new(Contract::new(document).expect("an OpenAPI document"));
-        Self { base: base.to_owned(), http, contract }
+        Self { base: base.to_owned(), key: KEY, http, contract }
+    }
+
+    /// The same server, as the other tenant sees it.
+    #[must_use]
+    pub fn of_strangers(&self) -> Self {
+        Self { key: STRANGERS_KEY, ..self.clone() }
     }
 
     /// Calls with the tenant's key.
-    pub(crate) async fn call(&self, method: Method, path: &str, body: Option<&Json>) -> Reply {
-        self.call_with(method, path, &[("authorization", &format!("Bearer {KEY}"))], body).await
+    pub async fn call(&self, method: Method, path: &str, body: Option<&Json>) -> Reply {
+        self.call_with(method, path, &[("authorization", &format!("Bearer {}", self.key))], body).await
     }
 
     /// Calls with these headers only.
-    pub(crate) async fn call_with(
-        &self,
-        method: Method,
-        path: &str,
-        headers: &[(&str, &str)],
-        body: Option<&Json>,
-    ) -> Reply {
+    pub async fn call_with(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Option<&Json>) -> Reply {
         let mut request = self.http.request(method.clone(), format!("{}{path}", self.base));
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -68,28 +75,28 @@ impl Api {
     }
 
     /// Reads something that is there.
-    pub(crate) async fn get(&self, path: &str) -> Json {
+    pub async fn get(&self, path: &str) -> Json {
         self.call(Method::GET, path, None).await.ok(path)
     }
 
     /// Posts something that is taken.
-    pub(crate) async fn post(&self, path: &str, body: &Json) -> Json {
+    pub async fn post(&self, path: &str, body: &Json) -> Json {
         self.call(Method::POST, path, Some(body)).await.ok(path)
     }
 
     /// Changes a record.
-    pub(crate) async fn patch(&self, record: &str, body: &Json) -> Json {
+    pub async fn patch(&self, record: &str, body: &Json) -> Json {
         let path = format!("/v1/records/contact/{record}");
         self.call(Method::PATCH, &path, Some(body)).await.ok(&path)
     }
 
     /// One record.
-    pub(crate) async fn record(&self, id: &str) -> Json {
+    pub async fn record(&self, id: &str) -> Json {
         self.get(&format!("/v1/records/contact/{id}")).await
     }
 
     /// All items of a list.
-    pub(crate) async fn all(&self, path: &str) -> Vec<Json> {
+    pub async fn all(&self, path: &str) -> Vec<Json> {
         let mut items = Vec::new();
         let separator = if path.contains('?') { '&' } else { '?' };
         let mut next = format!("{path}{separator}limit=50");
@@ -102,12 +109,12 @@ impl Api {
     }
 
     /// All live records.
-    pub(crate) async fn records(&self) -> Vec<Json> {
+    pub async fn records(&self) -> Vec<Json> {
         self.all("/v1/records/contact").await
     }
 
     /// The changes after a cursor, and the cursor at their end.
-    pub(crate) async fn changes(&self, after: u64) -> (Vec<Json>, u64) {
+    pub async fn changes(&self, after: u64) -> (Vec<Json>, u64) {
         let (mut items, mut cursor) = (Vec::new(), after);
         loop {
             let page = self.get(&format!("/v1/changes?after={cursor}&limit=500")).await;
@@ -121,18 +128,18 @@ impl Api {
     }
 
     /// Pauses or resumes the sync.
-    pub(crate) async fn steer(&self, verb: &str) {
+    pub async fn steer(&self, verb: &str) {
         let path = format!("/v1/syncs/contacts/{verb}");
         self.call(Method::POST, &path, None).await.ok(&path);
     }
 
     /// The open conflicts.
-    pub(crate) async fn conflicts(&self) -> Vec<Json> {
+    pub async fn conflicts(&self) -> Vec<Json> {
         self.all("/v1/conflicts?state=open").await
     }
 
     /// The rows that could not be taken in.
-    pub(crate) async fn quarantine(&self) -> Vec<Json> {
+    pub async fn quarantine(&self) -> Vec<Json> {
         self.all("/v1/quarantine").await
     }
 }
@@ -145,7 +152,7 @@ impl Reply {
 
     /// Asserts a problem of this status whose text names what it should.
     #[track_caller]
-    pub(crate) fn refused(&self, status: u16, says: &str) {
+    pub fn refused(&self, status: u16, says: &str) {
         assert_eq!(self.status, status, "{}", self.body);
         assert_eq!(self.content_type, "application/problem+json");
         assert_eq!(self.body["status"], status);
@@ -155,11 +162,11 @@ impl Reply {
 }
 
 /// The id of a record.
-pub(crate) fn id_of(record: &Json) -> String {
+pub fn id_of(record: &Json) -> String {
     record["_meta"]["id"].as_str().expect("an id").to_owned()
 }
 
 /// The provider's id of a record's copy in a connection.
-pub(crate) fn copy_of(record: &Json, connection: &str) -> Option<String> {
+pub fn copy_of(record: &Json, connection: &str) -> Option<String> {
     record["_meta"]["external_ids"][connection]["id"].as_str().map(str::to_owned)
 }

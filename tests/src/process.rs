@@ -35,21 +35,22 @@ fn command(folder: &Path, environment: &[(String, String)]) -> Command {
 }
 
 /// Runs the binary to its end.
-pub(crate) fn run(folder: &Path, environment: &[(String, String)], arguments: &[&str]) -> Output {
+pub fn run(folder: &Path, environment: &[(String, String)], arguments: &[&str]) -> Output {
     command(folder, environment).args(arguments).output().expect("the binary runs")
 }
 
 /// A server that has announced itself.
 #[derive(Debug)]
-pub(crate) struct Process {
+pub struct Process {
     child: Child,
-    pub(crate) announcement: Json,
+    /// What it said when it was ready.
+    pub announcement: Json,
     _stdout: BufReader<ChildStdout>,
 }
 
 impl Process {
     /// Starts a server; its log is appended to `log`.
-    pub(crate) fn serve(folder: &Path, environment: &[(String, String)], log: &Path) -> Self {
+    pub fn serve(folder: &Path, environment: &[(String, String)], log: &Path) -> Self {
         let log_file = File::options().append(true).create(true).open(log).expect("a log file");
         let mut child = command(folder, environment)
             .args(["serve", "--json"])
@@ -70,13 +71,13 @@ impl Process {
     }
 
     /// Ends it as a power cut would.
-    pub(crate) fn kill(mut self) {
+    pub fn kill(mut self) {
         self.child.kill().expect("a running server");
         self.child.wait().expect("it ends");
     }
 
     /// Asks it to end as a service manager would, and returns its exit code.
-    pub(crate) fn terminate(mut self) -> Option<i32> {
+    pub fn terminate(mut self) -> Option<i32> {
         let asked = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
         assert!(asked.is_ok_and(|status| status.success()), "the process takes a signal");
         self.child.wait().expect("it ends").code()

@@ -12,13 +12,15 @@ use syncline_sandbox::{
 };
 
 /// The fields of every story, in the model's words.
-pub(crate) const FIELDS: [&str; 5] = ["email", "first_name", "last_name", "phone", "title"];
+pub const FIELDS: [&str; 5] = ["email", "first_name", "last_name", "phone", "title"];
 
 /// What a platform calls what every platform has, and how its public list is read.
 #[derive(Debug)]
-pub(crate) struct Words {
-    pub(crate) connection: &'static str,
-    pub(crate) object: &'static str,
+pub struct Words {
+    /// The name of the connection in the configuration.
+    pub connection: &'static str,
+    /// The kind of object.
+    pub object: &'static str,
     key: &'static str,
     /// In the order of `FIELDS`.
     fields: [&'static str; 5],
@@ -32,7 +34,8 @@ pub(crate) struct Words {
     objects: fn(&Json) -> Vec<(String, Json)>,
 }
 
-pub(crate) static SALESFORCE: Words = Words {
+/// Words of Salesforce.
+pub static SALESFORCE: Words = Words {
     connection: "acme-salesforce",
     object: "Contact",
     key: "Syncline_Id__c",
@@ -51,7 +54,8 @@ pub(crate) static SALESFORCE: Words = Words {
     },
 };
 
-pub(crate) static HUBSPOT: Words = Words {
+/// Words of HubSpot.
+pub static HUBSPOT: Words = Words {
     connection: "acme-hubspot",
     object: "contacts",
     key: "syncline_id",
@@ -74,38 +78,42 @@ pub(crate) static HUBSPOT: Words = Words {
 
 /// One live object of an account.
 #[derive(Clone, Debug)]
-pub(crate) struct Object {
-    pub(crate) id: String,
+pub struct Object {
+    /// The platform's own id.
+    pub id: String,
     /// The record id that we wrote into it, if any.
-    pub(crate) key: String,
+    pub key: String,
     /// Its values by the model's field names; blank is empty.
-    pub(crate) fields: BTreeMap<&'static str, String>,
+    pub fields: BTreeMap<&'static str, String>,
 }
 
 /// One account.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Account<'a> {
-    pub(crate) words: &'static Words,
+pub struct Account<'a> {
+    /// What the platform calls things.
+    pub words: &'static Words,
     running: &'a Running,
 }
 
 impl<'a> Account<'a> {
-    pub(crate) fn new(words: &'static Words, running: &'a Running) -> Self {
+    /// An account that an emulator runs.
+    pub fn new(words: &'static Words, running: &'a Running) -> Self {
         Self { words, running }
     }
 
-    pub(crate) fn url(&self) -> &'a str {
+    /// Where the platform's API is.
+    pub fn url(&self) -> &'a str {
         &self.running.base_url
     }
 
     /// Adds the field for our record ids.
-    pub(crate) async fn add_key_field(&self) {
+    pub async fn add_key_field(&self) {
         let (path, body) = (self.words.key_field)();
         self.call(Method::POST, &format!("{}{path}", self.running.base_url), Some(&body)).await;
     }
 
     /// All live objects, by id, as the public API lists them.
-    pub(crate) async fn objects(&self) -> BTreeMap<String, Object> {
+    pub async fn objects(&self) -> BTreeMap<String, Object> {
         let mut objects = BTreeMap::new();
         let mut next = Some(self.words.list.to_owned());
         while let Some(path) = next {
@@ -122,77 +130,77 @@ impl<'a> Account<'a> {
     }
 
     /// The live object with this address.
-    pub(crate) async fn by_email(&self, email: &str) -> Option<Object> {
+    pub async fn by_email(&self, email: &str) -> Option<Object> {
         let same = |object: &Object| object.fields["email"].trim().eq_ignore_ascii_case(email);
         self.objects().await.into_values().find(same)
     }
 
     /// A user creates an object and gets its id.
-    pub(crate) async fn create(&self, values: &[(&str, &str)]) -> String {
+    pub async fn create(&self, values: &[(&str, &str)]) -> String {
         let answer = self.call(Method::POST, &self.door(""), Some(&self.body(values))).await;
         text(&answer["id"])
     }
 
     /// A user edits an object.
-    pub(crate) async fn edit(&self, id: &str, values: &[(&str, &str)]) {
+    pub async fn edit(&self, id: &str, values: &[(&str, &str)]) {
         self.call(Method::PATCH, &self.door(&format!("/{id}")), Some(&self.body(values))).await;
     }
 
     /// A user deletes an object.
-    pub(crate) async fn delete(&self, id: &str) {
+    pub async fn delete(&self, id: &str) {
         self.call(Method::DELETE, &self.door(&format!("/{id}")), None).await;
     }
 
     /// A user brings an object back.
-    pub(crate) async fn restore(&self, id: &str) {
+    pub async fn restore(&self, id: &str) {
         self.call(Method::POST, &self.door(&format!("/{id}/restore")), Some(&json!({}))).await;
     }
 
     /// A user merges an object into another one.
-    pub(crate) async fn merge(&self, id: &str, into: &str) {
+    pub async fn merge(&self, id: &str, into: &str) {
         self.call(Method::POST, &self.door(&format!("/{id}/merge")), Some(&json!({ "into": into }))).await;
     }
 
     /// Tells the platform where to push.
-    pub(crate) async fn push_to(&self, target: &str) {
+    pub async fn push_to(&self, target: &str) {
         let url = format!("{}/webhooks", self.running.admin_url);
         self.call(Method::POST, &url, Some(&json!({ "target_url": target }))).await;
     }
 
     /// Makes the service's access tokens expire now.
-    pub(crate) async fn expire_tokens(&self) {
+    pub async fn expire_tokens(&self) {
         self.call(Method::POST, &format!("{}/tokens/expire", self.running.admin_url), None).await;
     }
 
     /// Sets how often one thing goes wrong from now on.
-    pub(crate) fn set_fault(&self, name: &str, probability: f64) {
+    pub fn set_fault(&self, name: &str, probability: f64) {
         let change = FaultChange { enabled: Some(true), probability: Some(probability) };
         let changed = self.running.parts.faults.change(&BTreeMap::from([(name.to_owned(), change)]));
         changed.expect("a known fault");
     }
 
     /// How often one thing has gone wrong.
-    pub(crate) fn fired(&self, name: &str) -> u64 {
+    pub fn fired(&self, name: &str) -> u64 {
         self.running.parts.faults.fired().into_iter().find(|(fault, _)| *fault == name).map_or(0, |(_, fired)| fired)
     }
 
     /// Requests of all kinds so far.
-    pub(crate) fn requests(&self) -> u64 {
+    pub fn requests(&self) -> u64 {
         self.running.parts.ledger.counts().requests.values().sum()
     }
 
     /// Writes of objects, by whomever, that were accepted so far.
-    pub(crate) fn writes(&self) -> u64 {
+    pub fn writes(&self) -> u64 {
         self.running.parts.ledger.counts().writes.accepted
     }
 
     /// Writes that the service sent and that changed nothing.
-    pub(crate) fn writes_in_vain(&self) -> u64 {
+    pub fn writes_in_vain(&self) -> u64 {
         self.running.parts.ledger.counts().writes.redundant_by_integration
     }
 
     /// The service's accepted writes of one kind.
-    pub(crate) fn sent(&self, op: Op) -> usize {
+    pub fn sent(&self, op: Op) -> usize {
         let entries = self.running.parts.ledger.page(0, usize::MAX).entries;
         let ours = |entry: &&Entry| entry.event.actor.kind == ActorKind::Integration && entry.event.op == op;
         entries.iter().filter(ours).count()

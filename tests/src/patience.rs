@@ -3,14 +3,14 @@
 use std::time::{Duration, Instant};
 
 /// How long anything may take on a busy machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
+pub const PATIENCE: Duration = Duration::from_secs(90);
 /// Time between two looks that cost requests.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Time between two looks at a counter in this process.
 const GLANCE_EVERY: Duration = Duration::from_millis(1);
 
 /// Looks until the condition holds, and panics with what kept it from holding when patience ends.
-pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Result<T, String>) -> T {
+pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Result<T, String>) -> T {
     let begun = Instant::now();
     loop {
         match look().await {
@@ -22,7 +22,7 @@ pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Res
 }
 
 /// Glances at a counter until it has reached a number.
-pub(crate) async fn until_reached(what: &str, number: u64, counter: impl Fn() -> u64) {
+pub async fn until_reached(what: &str, number: u64, counter: impl Fn() -> u64) {
     let begun = Instant::now();
     while counter() < number {
         assert!(begun.elapsed() < PATIENCE, "{what}: {} of {number} within {PATIENCE:?}", counter());

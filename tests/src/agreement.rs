@@ -15,13 +15,16 @@ const PHONE_DIGITS: usize = 7;
 
 /// What all sides show.
 #[derive(Debug)]
-pub(crate) struct Agreement {
+pub struct Agreement {
     /// The live records, by id.
-    pub(crate) records: BTreeMap<String, Json>,
+    pub records: BTreeMap<String, Json>,
 }
 
-/// Reads all sides; the first difference where they do not agree.
-pub(crate) async fn read(stage: &Stage, api: &Api) -> Result<Agreement, String> {
+/// Reads all sides.
+///
+/// # Errors
+/// The first difference, where they do not agree.
+pub async fn read(stage: &Stage, api: &Api) -> Result<Agreement, String> {
     let records: BTreeMap<String, Json> =
         api.records().await.into_iter().map(|record| (id_of(&record), record)).collect();
     for account in stage.accounts() {

@@ -8,35 +8,58 @@ use tempfile::TempDir;
 use crate::{
     accounts::{Account, HUBSPOT, SALESFORCE},
     agreement::{self, Agreement},
-    api::{Api, KEY},
+    api::{Api, KEY, STRANGERS_KEY},
     patience::{eventually, until_reached},
     process::{self, Process},
 };
 
-const CONFIGURATION: &str = include_str!("syncline.yaml");
-/// The same as in the configuration.
+/// The same as in every configuration.
 const TIME_SCALE: f64 = 0.02;
 /// So many requests of each account, polls and all, count as a while.
 const A_WHILE: u64 = 8;
 
+/// What a stage is set with.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    /// The configuration, in which `$PORT`, `$SALESFORCE` and `$HUBSPOT` stand for what is known only then.
+    pub configuration: &'static str,
+    /// How many contacts each account has.
+    pub contacts: u64,
+    /// How many of them are the same people.
+    pub shared: u64,
+    /// What goes wrong in the accounts.
+    pub faults: FaultProfile,
+}
+
+impl Default for Setting {
+    fn default() -> Self {
+        Self { configuration: include_str!("syncline.yaml"), contacts: 0, shared: 0, faults: FaultProfile::Off }
+    }
+}
+
 /// The emulators and the configuration.
 #[derive(Debug)]
-pub(crate) struct Stage {
+pub struct Stage {
     sandbox: Sandbox,
     folder: TempDir,
     /// Where the server listens.
-    pub(crate) port: u16,
+    pub port: u16,
     environment: Vec<(String, String)>,
 }
 
 impl Stage {
     /// A stage with so many contacts in each account, `shared` of them the same people.
-    pub(crate) async fn set(contacts: u64, shared: u64) -> Self {
+    pub async fn set(contacts: u64, shared: u64) -> Self {
+        Self::of(Setting { contacts, shared, ..Setting::default() }).await
+    }
+
+    /// A stage of this setting.
+    pub async fn of(setting: Setting) -> Self {
         // What is decomposed on one side stays so: no field here asks for it to be composed.
         let mess = Mess { decomposed: 0.0, ..Mess::usual() };
         let sandbox = Sandbox::start(SandboxConfig {
-            contacts: Population { per_system: contacts, shared, mess },
-            faults: FaultProfile::Off,
+            contacts: Population { per_system: setting.contacts, shared: setting.shared, mess },
+            faults: setting.faults,
             time_scale: TIME_SCALE,
             ..SandboxConfig::default()
         })
@@ -45,7 +68,8 @@ impl Stage {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mut stage = Self { sandbox, folder, port: free_port(), environment: Vec::new() };
         stage.environment = stage.secrets();
-        let text = CONFIGURATION
+        let text = setting
+            .configuration
             .replace("$PORT", &stage.port.to_string())
             .replace("$SALESFORCE", stage.salesforce().url())
             .replace("$HUBSPOT", stage.hubspot().url());
@@ -57,8 +81,11 @@ impl Stage {
     }
 
     fn secrets(&self) -> Vec<(String, String)> {
-        let mut secrets =
-            vec![("SECRETS_KEY".to_owned(), "0123456789abcdef".repeat(4)), ("API_KEY".to_owned(), KEY.to_owned())];
+        let mut secrets = vec![
+            ("SECRETS_KEY".to_owned(), "0123456789abcdef".repeat(4)),
+            ("API_KEY".to_owned(), KEY.to_owned()),
+            ("STRANGERS_KEY".to_owned(), STRANGERS_KEY.to_owned()),
+        ];
         for (word, running) in [("SALESFORCE", &self.sandbox.salesforce), ("HUBSPOT", &self.sandbox.hubspot)] {
             let given = &running.as_ref().expect("it was started").credentials;
             secrets.extend([
@@ -70,44 +97,54 @@ impl Stage {
         secrets
     }
 
-    pub(crate) fn salesforce(&self) -> Account<'_> {
+    /// The account of Salesforce.
+    pub fn salesforce(&self) -> Account<'_> {
         Account::new(&SALESFORCE, self.sandbox.salesforce.as_ref().expect("it was started"))
     }
 
-    pub(crate) fn hubspot(&self) -> Account<'_> {
+    /// The account of HubSpot.
+    pub fn hubspot(&self) -> Account<'_> {
         Account::new(&HUBSPOT, self.sandbox.hubspot.as_ref().expect("it was started"))
     }
 
-    pub(crate) fn accounts(&self) -> [Account<'_>; 2] {
+    /// Both accounts.
+    pub fn accounts(&self) -> [Account<'_>; 2] {
         [self.salesforce(), self.hubspot()]
     }
 
-    pub(crate) fn config(&self) -> PathBuf {
+    /// Where the configuration lies.
+    pub fn config(&self) -> PathBuf {
         self.folder.path().join("syncline.yaml")
     }
 
-    pub(crate) fn database(&self) -> PathBuf {
+    /// Where the database lies.
+    pub fn database(&self) -> PathBuf {
         self.folder.path().join("syncline.db")
     }
 
     /// Replaces a part of the configuration, for the next start.
-    pub(crate) fn amend(&self, part: &str, by: &str) {
+    pub fn amend(&self, part: &str, by: &str) {
         let text = std::fs::read_to_string(self.config()).expect("the configuration");
         assert!(text.contains(part), "`{part}` is not in the configuration");
         std::fs::write(self.config(), text.replace(part, by)).expect("a written configuration");
     }
 
     /// Runs a verb to its end.
-    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
+    pub fn run(&self, arguments: &[&str]) -> Output {
         process::run(self.folder.path(), &self.environment, arguments)
     }
 
     /// Starts the server.
-    pub(crate) async fn serve(&self) -> Server<'_> {
+    pub async fn serve(&self) -> Server<'_> {
         let process = Process::serve(self.folder.path(), &self.environment, &self.log());
         let base = process.announcement["api"].as_str().expect("an address").to_owned();
         let live = process.announcement["live"].as_str().expect("an address").to_owned();
         Server { stage: self, process, api: Api::connect(&base).await, live }
+    }
+
+    /// A place for a file of the story's own, which goes with the stage.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
     }
 
     fn log(&self) -> PathBuf {
@@ -117,17 +154,18 @@ impl Stage {
 
 /// A running server.
 #[derive(Debug)]
-pub(crate) struct Server<'a> {
+pub struct Server<'a> {
     stage: &'a Stage,
     process: Process,
-    pub(crate) api: Api,
+    /// Its API, as the stories' tenant calls it.
+    pub api: Api,
     /// Where its live feed is.
-    pub(crate) live: String,
+    pub live: String,
 }
 
 impl Server<'_> {
     /// Waits until everything has been read and written, and all three sides show the same.
-    pub(crate) async fn agree(&self) -> Agreement {
+    pub async fn agree(&self) -> Agreement {
         eventually("all sides agree", async || {
             self.idle().await?;
             agreement::read(self.stage, &self.api).await
@@ -136,7 +174,10 @@ impl Server<'_> {
     }
 
     /// Whether every side was read once and nothing is owed.
-    pub(crate) async fn idle(&self) -> Result<(), String> {
+    ///
+    /// # Errors
+    /// What is owed.
+    pub async fn idle(&self) -> Result<(), String> {
         let sync = self.api.get("/v1/syncs/contacts").await;
         for side in sync["sides"].as_array().expect("sides") {
             let deliveries = &side["deliveries"];
@@ -149,7 +190,7 @@ impl Server<'_> {
     }
 
     /// Asserts that for a while nothing changes anywhere although both accounts are read.
-    pub(crate) async fn stays_quiet(&self) {
+    pub async fn stays_quiet(&self) {
         let writes = || self.stage.accounts().map(|account| account.writes());
         let before = (writes(), self.api.changes(0).await.1);
         for account in self.stage.accounts() {
@@ -161,19 +202,19 @@ impl Server<'_> {
     }
 
     /// Asserts that no write so far left an object as it was.
-    pub(crate) fn writes_nothing_in_vain(&self) {
+    pub fn writes_nothing_in_vain(&self) {
         for account in self.stage.accounts() {
             assert_eq!(account.writes_in_vain(), 0, "redundant writes to {}", account.words.connection);
         }
     }
 
     /// Ends the server as a power cut would.
-    pub(crate) fn kill(self) {
+    pub fn kill(self) {
         self.process.kill();
     }
 
     /// Ends the server as a service manager would; it must end well, and soon.
-    pub(crate) fn end(self) {
+    pub fn end(self) {
         let begun = std::time::Instant::now();
         assert_eq!(self.process.terminate(), Some(0), "the server ends well");
         assert!(begun.elapsed() < Duration::from_secs(10), "the server ends soon");
