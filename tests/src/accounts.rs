@@ -184,6 +184,11 @@ impl<'a> Account<'a> {
         self.running.parts.faults.fired().into_iter().find(|(fault, _)| *fault == name).map_or(0, |(_, fired)| fired)
     }
 
+    /// How often anything has gone wrong.
+    pub fn mishaps(&self) -> u64 {
+        self.running.parts.faults.fired().into_values().sum()
+    }
+
     /// Requests of all kinds so far.
     pub fn requests(&self) -> u64 {
         self.running.parts.ledger.counts().requests.values().sum()
