@@ -37,7 +37,7 @@ const METHOD: &str = "\
 ";
 
 /// The rows of the table: what is said of which measure.
-const ROWS: [(&str, &str); 32] = [
+const ROWS: [(&str, &str); 34] = [
     ("intake/ratio", "Backfill of a new record, against Automerge and SQLite alone"),
     ("intake/time", "Backfill of a new record"),
     ("intake/link", "Linking a record of the second account"),
@@ -59,10 +59,12 @@ const ROWS: [(&str, &str); 32] = [
     ("repo/10/p99", "A client's change to each of 10 clients, p99"),
     ("repo/100/p50", "A client's change to each of 100 clients, median"),
     ("repo/100/p99", "A client's change to each of 100 clients, p99"),
+    ("repo/100/bare p99", "A bare fan-out to 100 sockets, p99"),
     ("repo/100/ratio", "The same p99 against a bare fan-out"),
     ("repo/100/processor", "Server's processor per delivery, 100 clients"),
     ("repo/1000/p50", "A client's change to each of 1,000 clients, median"),
     ("repo/1000/p99", "A client's change to each of 1,000 clients, p99"),
+    ("repo/1000/bare p99", "A bare fan-out to 1,000 sockets, p99"),
     ("repo/1000/ratio", "The same p99 against a bare fan-out"),
     ("repo/1000/processor", "Server's processor per delivery, 1,000 clients"),
     ("repo/return of 1000/processor", "A client with 1,000 documents comes back, in sync: server's processor"),
