@@ -378,6 +378,21 @@ fn merged_text_and_counters_take_every_writer_in() {
 }
 
 #[test]
+fn of_two_texts_that_were_begun_apart_the_later_stands_and_the_other_is_kept() {
+    let mut story = Story::new();
+    story.app_sets("notes", Value::Null);
+    let (mut ann, mut bob) = (story.client("ann"), story.client("bob"));
+    ann.assigns("notes", "from ann");
+    bob.assigns("notes", "from bob");
+    story.sync(&mut ann);
+    story.sync(&mut bob);
+    assert_eq!(story.value("notes"), Value::text("from bob"));
+    assert_eq!(story.lost, [Value::text("from ann")]);
+    ann.learns(&mut story);
+    assert_eq!((ann.shows("notes"), bob.shows("notes")), ("from bob".into(), "from bob".into()));
+}
+
+#[test]
 fn a_client_deletes_and_restores() {
     let mut story = Story::new();
     let mut ann = story.client("ann");

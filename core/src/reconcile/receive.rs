@@ -172,16 +172,37 @@ impl Pass<'_> {
         let before = standing.get(name).cloned().unwrap_or_default();
         let shown = self.state.document.visible(name, declared)?.pop().map_or(Value::Null, |(_, value)| value);
         let wanted = match self.unfit.contains(&(name.clone(), hash)) {
-            true => before,
+            true => before.clone(),
             false if field.in_place && !field.misshapen => shown.clone(),
             false => merged(declared, &field.old, &field.new, &before)?,
         };
+        if declared.policy.merge() == Merge::Text && field.old.is_blank() && !before.is_blank() && wanted != before {
+            self.keep_other_text(name, hash, &before, &wanted);
+        }
         let wanted = admitted(declared, wanted).unwrap_or_else(|| standing.get(name).cloned().unwrap_or_default());
         if shown == wanted && !field.misshapen {
             return Ok(());
         }
         let old = if field.misshapen { Value::Null } else { shown };
         self.put_right(name, declared, old, wanted, hash)
+    }
+
+    /// Two texts that were begun apart cannot be merged by their characters: the later one stands, the other is kept.
+    fn keep_other_text(&mut self, name: &FieldName, received: Hash, before: &Value, wanted: &Value) {
+        let candidate = |entry: &ChangeEntry, value: &Value| {
+            let clock = match &entry.ops {
+                Ops::Edit(ops) => ops.get(name).map(|op| op.clock),
+                Ops::Genesis { clock, clocks } => Some(*clocks.get(name).unwrap_or(clock)),
+                Ops::Deleted(_) => None,
+            };
+            let clock = clock.unwrap_or(Clock::exact(entry.at));
+            Candidate { op: entry.hash, value: value.clone(), origin: entry.origin.clone(), clock }
+        };
+        let winner = self.entries_of(name).find(|entry| entry.hash == received).map(|entry| candidate(entry, wanted));
+        let loser = self.entries_of(name).find(|entry| entry.hash != received).map(|entry| candidate(entry, before));
+        if let (Some(winner), Some(loser)) = (winner, loser) {
+            self.keep_loser(name, &loser, &winner, "text", false);
+        }
     }
 
     /// Writes what a client's change was to come to, as the service and in the client's name.
