@@ -100,6 +100,17 @@ pub struct ChangeEntry {
     pub ops: Ops,
 }
 
+impl ChangeEntry {
+    /// When the entry wrote the field; `None` where it did not.
+    pub fn clock_of(&self, name: &FieldName) -> Option<Clock> {
+        match &self.ops {
+            Ops::Genesis { clock, clocks } => Some(*clocks.get(name).unwrap_or(clock)),
+            Ops::Edit(ops) => ops.get(name).map(|op| op.clock),
+            Ops::Deleted(_) => None,
+        }
+    }
+}
+
 /// What a change wrote.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -349,11 +349,7 @@ impl Pass<'_> {
     fn last_writer(&self, name: &FieldName) -> Option<Candidate> {
         let value = self.state.fields.get(name).cloned().unwrap_or_default();
         self.state.journal.iter().rev().find_map(|entry| {
-            let clock = match &entry.ops {
-                Ops::Genesis { clock, clocks } => *clocks.get(name).unwrap_or(clock),
-                Ops::Edit(ops) => ops.get(name)?.clock,
-                Ops::Deleted(_) => return None,
-            };
+            let clock = entry.clock_of(name)?;
             let inherited = match &entry.ops {
                 Ops::Edit(ops) => ops.get(name).and_then(|op| op.inherited.clone()),
                 _ => None,

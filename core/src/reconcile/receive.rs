@@ -190,12 +190,7 @@ impl Pass<'_> {
     /// Two texts that were begun apart cannot be merged by their characters: the later one stands, the other is kept.
     fn keep_other_text(&mut self, name: &FieldName, received: Hash, before: &Value, wanted: &Value) {
         let candidate = |entry: &ChangeEntry, value: &Value| {
-            let clock = match &entry.ops {
-                Ops::Edit(ops) => ops.get(name).map(|op| op.clock),
-                Ops::Genesis { clock, clocks } => Some(*clocks.get(name).unwrap_or(clock)),
-                Ops::Deleted(_) => None,
-            };
-            let clock = clock.unwrap_or(Clock::exact(entry.at));
+            let clock = entry.clock_of(name).unwrap_or(Clock::exact(entry.at));
             Candidate { op: entry.hash, value: value.clone(), origin: entry.origin.clone(), clock }
         };
         let winner = self.entries_of(name).find(|entry| entry.hash == received).map(|entry| candidate(entry, wanted));

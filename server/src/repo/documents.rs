@@ -45,7 +45,7 @@ impl Conversation<'_> {
         Ok(())
     }
 
-    pub(super) async fn round(&mut self, syncs: Vec<(Sync, bool)>, ear: &Ear) -> Result<(), End> {
+    async fn round(&mut self, syncs: Vec<(Sync, bool)>, ear: &Ear) -> Result<(), End> {
         let mut open = Vec::with_capacity(syncs.len());
         for (sync, request) in syncs {
             if self.acknowledges(&sync) {
@@ -95,7 +95,7 @@ impl Conversation<'_> {
     }
 
     /// Takes note of a message that only says that the peer has what it was told. That is what most messages say.
-    pub(super) fn acknowledges(&mut self, sync: &Sync) -> bool {
+    fn acknowledges(&mut self, sync: &Sync) -> bool {
         let Some(open) = self.threads.get_mut(&sync.document).filter(|_| sync.data.len() <= limits::SHORT_BYTES) else {
             return false;
         };
@@ -110,7 +110,7 @@ impl Conversation<'_> {
     }
 
     /// Documents whose content moved into records are brought up to date when they are opened.
-    pub(super) async fn freshen(&mut self, found: &mut HashMap<DocumentId, Found>) -> Result<(), End> {
+    async fn freshen(&mut self, found: &mut HashMap<DocumentId, Found>) -> Result<(), End> {
         let mut stale = Vec::new();
         for (document, found) in &*found {
             let new = self.threads.get(document).is_some_and(|open| open.thread.is_new());
@@ -128,7 +128,7 @@ impl Conversation<'_> {
     }
 
     /// Why the peer may not change a document, or begin one.
-    pub(super) fn forbidden(&self, known: bool) -> Option<&'static str> {
+    fn forbidden(&self, known: bool) -> Option<&'static str> {
         let access = &self.visitor.holder.access;
         match known {
             true if !access.may(Right::Write) => Some("this access may read and not change: ask for one with `write`"),
@@ -140,7 +140,7 @@ impl Conversation<'_> {
     }
 
     /// Opens the document for this session; `false` where it has too many open.
-    pub(super) fn open(&mut self, document: DocumentId, ear: &Ear) -> bool {
+    fn open(&mut self, document: DocumentId, ear: &Ear) -> bool {
         if self.threads.contains_key(&document) {
             return true;
         }
@@ -152,20 +152,20 @@ impl Conversation<'_> {
         true
     }
 
-    pub(super) async fn shut(&mut self, document: DocumentId) -> Result<(), End> {
+    async fn shut(&mut self, document: DocumentId) -> Result<(), End> {
         self.threads.remove(&document);
         let tenant = &self.visitor.holder.principal.tenant;
         self.visitor.hub.leave(tenant, std::iter::once(document), self.visitor.place.socket);
         self.unavailable(document).await
     }
 
-    pub(super) async fn unavailable(&mut self, document: DocumentId) -> Result<(), End> {
+    async fn unavailable(&mut self, document: DocumentId) -> Result<(), End> {
         let sender = self.visitor.hub.name().clone();
         self.say(&Message::DocUnavailable { sender, target: self.peer.name.clone(), document }).await
     }
 
     /// A document that this server does not have: the peer asks for it, or begins it.
-    pub(super) async fn meet(&mut self, document: DocumentId, message: &SyncMessage, request: bool) -> Result<(), End> {
+    async fn meet(&mut self, document: DocumentId, message: &SyncMessage, request: bool) -> Result<(), End> {
         if request || message.heads.is_empty() {
             let wanted = self.threads.values().filter(|open| open.wanted).count();
             match self.threads.get_mut(&document) {
@@ -186,12 +186,7 @@ impl Conversation<'_> {
     }
 
     /// Answers a message without changes, or with changes that brought nothing new.
-    pub(super) async fn answer(
-        &mut self,
-        document: DocumentId,
-        message: &SyncMessage,
-        heads: &Heads,
-    ) -> Result<(), End> {
+    async fn answer(&mut self, document: DocumentId, message: &SyncMessage, heads: &Heads) -> Result<(), End> {
         let Some(open) = self.threads.get_mut(&document) else { return Ok(()) };
         open.wanted = false;
         let was_there = open.thread.is_at(heads);
@@ -204,19 +199,14 @@ impl Conversation<'_> {
     }
 
     /// The peer's store has the document's heads: others may want to know.
-    pub(super) fn noticed(&self, document: DocumentId, heads: &Heads) {
+    fn noticed(&self, document: DocumentId, heads: &Heads) {
         if let Some(store) = &self.peer.store {
             let at_ms = u64::try_from(Clock::wall().0).unwrap_or_default();
             self.announce(StoreHeads { document, store: store.clone(), heads: heads.clone(), at_ms });
         }
     }
 
-    pub(super) async fn go_on(
-        &mut self,
-        document: DocumentId,
-        step: Step,
-        message: Option<&SyncMessage>,
-    ) -> Result<(), End> {
+    async fn go_on(&mut self, document: DocumentId, step: Step, message: Option<&SyncMessage>) -> Result<(), End> {
         match step {
             Step::Silent | Step::Tell => Ok(()),
             Step::Say(answer) => self.sync(document, answer).await,
@@ -241,7 +231,7 @@ impl Conversation<'_> {
         }
     }
 
-    pub(super) async fn consult(
+    async fn consult(
         &mut self,
         document: DocumentId,
         message: Option<&SyncMessage>,
@@ -256,7 +246,7 @@ impl Conversation<'_> {
     }
 
     /// Takes the peer's changes in. The updates that follow the commit tell everybody, the peer included.
-    pub(super) async fn take(&mut self, offered: Vec<(DocumentId, SyncMessage, Vec<Change>)>) -> Result<(), End> {
+    async fn take(&mut self, offered: Vec<(DocumentId, SyncMessage, Vec<Change>)>) -> Result<(), End> {
         if offered.is_empty() {
             return Ok(());
         }
@@ -275,12 +265,7 @@ impl Conversation<'_> {
         Ok(())
     }
 
-    pub(super) async fn took(
-        &mut self,
-        document: DocumentId,
-        message: SyncMessage,
-        reception: Reception,
-    ) -> Result<(), End> {
+    async fn took(&mut self, document: DocumentId, message: SyncMessage, reception: Reception) -> Result<(), End> {
         let Reception { heads, accepted, mut waiting, missing, refusal, draft } = reception;
         let Some(open) = self.threads.get_mut(&document) else { return Ok(()) };
         open.wanted = false;
@@ -331,7 +316,7 @@ impl Conversation<'_> {
     }
 
     /// A document came into being that the peer had asked for.
-    pub(super) async fn appeared(&mut self, document: DocumentId) -> Result<(), End> {
+    async fn appeared(&mut self, document: DocumentId) -> Result<(), End> {
         let found = find(self.visitor, &[document]).await?.remove(&document);
         if !found.is_some_and(|found| self.visitor.holder.access.opens(&found.kind)) {
             return Ok(());
@@ -358,7 +343,7 @@ impl Conversation<'_> {
         Ok(())
     }
 
-    pub(super) async fn sync(&mut self, document: DocumentId, message: SyncMessage) -> Result<(), End> {
+    async fn sync(&mut self, document: DocumentId, message: SyncMessage) -> Result<(), End> {
         let data = Bytes::from(message.encode());
         let sender = self.visitor.hub.name().clone();
         self.say(&Message::Sync(Sync { sender, target: self.peer.name.clone(), document, data })).await
