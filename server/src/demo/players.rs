@@ -34,8 +34,10 @@ pub(super) struct Member {
 /// An edit that the API acknowledged, as the product remembers it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Acknowledged {
-    /// When, in microseconds since 1970.
+    /// When it was sent, after what it says it saw was read; in microseconds since 1970.
     pub(super) at_us: i64,
+    /// When the service had it: later than it was made, where the product was cut off.
+    pub(super) reached_us: i64,
     /// The record.
     pub(super) record: String,
     /// Whether it was a delete.
@@ -134,8 +136,9 @@ impl<'a> Players<'a> {
     async fn product_acts(&self, id: RecordId, deed: &Deed) -> Result<bool, DemoError> {
         if let Deed::Create(fields) = deed {
             let fields: Map<String, Json> = owned(fields);
+            let at_us = now_us();
             let record = self.api.create_record(MODEL, &fields, None).await?;
-            self.note(record.meta.id, false, Map::new(), fields);
+            self.note(at_us, record.meta.id, false, Map::new(), fields);
             return Ok(true);
         }
         for _ in 0..TRIES_MAX {
@@ -143,9 +146,10 @@ impl<'a> Players<'a> {
             if record.meta.deleted_at.is_some() {
                 return Ok(false);
             }
+            let at_us = now_us();
             match self.product_edits(&record, deed).await {
                 Ok(sent) => {
-                    self.note(id, *deed == Deed::Delete, record.fields, sent);
+                    self.note(at_us, id, *deed == Deed::Delete, record.fields, sent);
                     return Ok(true);
                 }
                 Err(Error::Refused(problem)) if problem.status == 412 => {}
@@ -176,9 +180,9 @@ impl<'a> Players<'a> {
         Ok(fields)
     }
 
-    fn note(&self, record: RecordId, deleted: bool, seen: Map<String, Json>, sent: Map<String, Json>) {
-        let at_us = now_us();
-        let noted = Acknowledged { at_us, record: record.to_string(), deleted, seen, sent: sent.into_iter().collect() };
+    fn note(&self, at_us: i64, record: RecordId, deleted: bool, seen: Map<String, Json>, sent: Map<String, Json>) {
+        let (record, sent) = (record.to_string(), sent.into_iter().collect());
+        let noted = Acknowledged { at_us, reached_us: at_us, record, deleted, seen, sent };
         self.acknowledged.lock().unwrap_or_else(PoisonError::into_inner).push(noted);
     }
 }

@@ -103,7 +103,9 @@ impl Traveller {
     }
 
     /// Comes back, and waits until the service has acknowledged everything; what that was.
-    pub(super) async fn come_back(self) -> Result<Vec<Acknowledged>, DemoError> {
+    pub(super) async fn come_back(mut self) -> Result<Vec<Acknowledged>, DemoError> {
+        let reached_us = now_us();
+        self.noted.iter_mut().for_each(|noted| noted.reached_us = reached_us);
         let client = self.open(&self.api).await?;
         let settled = tokio::time::timeout(PATIENCE, client.settled()).await;
         let pending =
@@ -117,7 +119,7 @@ impl Traveller {
 
     fn note(&mut self, record: String, seen: Map<String, Json>, sent: Map<String, Json>) {
         let sent = sent.into_iter().collect();
-        self.noted.push(Acknowledged { at_us: now_us(), record, deleted: false, seen, sent });
+        self.noted.push(Acknowledged { at_us: now_us(), record, seen, sent, ..Acknowledged::default() });
     }
 
     /// The client's program starts. The run before may still be letting go of the file.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{
     blind,
     evidence::{Evidence, shown_in, written},
-    form::{Place, Slot, slots},
+    form::{IN, OUT, Place, Slot, slots},
 };
 use crate::demo::scenario::fields::Field;
 
@@ -18,6 +18,8 @@ pub(in crate::demo) struct Edit {
     pub(in crate::demo) seq: u64,
     /// When, in microseconds since 1970.
     pub(in crate::demo) at_us: i64,
+    /// When the service can first have known of it, in microseconds since 1970.
+    pub(in crate::demo) reached_us: i64,
     /// The object that was edited; the record for the product.
     pub(in crate::demo) object: String,
     /// The record.
@@ -56,10 +58,12 @@ pub(in crate::demo) fn gather(evidence: &Evidence) -> Edits {
         for entry in side.log.iter().filter(|entry| entry.by_user() && entry.writes()) {
             // What came and went before anybody else saw it is nobody's loss.
             let Some(record) = evidence.record_of(account, &entry.id) else { continue };
+            let read = side.log.iter().find(|read| read.by_us() && read.id == entry.id && read.seq > entry.seq);
+            let reached_us = read.map_or(i64::MAX, |read| read.at_us);
             for (slot, seen, value) in written(account, entry) {
                 let (place, seq, at_us) = (Place::Account(account), entry.seq, entry.at_us);
                 let (object, record) = (entry.id.clone(), record.to_owned());
-                add(Edit { place, seq, at_us, object, record, slot, seen, value });
+                add(Edit { place, seq, at_us, reached_us, object, record, slot, seen, value });
             }
         }
     }
@@ -69,7 +73,8 @@ pub(in crate::demo) fn gather(evidence: &Evidence) -> Edits {
             for (slot, value) in slots(field, Place::Product, sent) {
                 let seen = shown_in(&noted.seen, &slot);
                 let (record, object) = (noted.record.clone(), noted.record.clone());
-                add(Edit { place: Place::Product, seq: 0, at_us: noted.at_us, object, record, slot, seen, value });
+                let (place, at_us, reached_us) = (Place::Product, noted.at_us, noted.reached_us);
+                add(Edit { place, seq: 0, at_us, reached_us, object, record, slot, seen, value });
             }
         }
     }
@@ -85,6 +90,7 @@ pub(in crate::demo) fn judge(evidence: &Evidence, edits: &Edits) -> Losses {
             if stands(evidence, record, edit)
                 || left_with_its_object(evidence, edit)
                 || is_followed(edits, edit)
+                || is_joined_over(evidence, edits, edit)
                 || evidence.keeps(record, &edit.slot, &edit.value)
             {
                 continue;
@@ -123,6 +129,15 @@ fn is_followed(edits: &[Edit], edit: &Edit) -> bool {
             if next.place == edit.place && edit.seq > 0 { next.seq > edit.seq } else { next.at_us > edit.at_us };
         later && next.slot == edit.slot && next.seen == edit.value
     })
+}
+
+/// Whether a member that was taken out was put in by somebody else at the same time: then it stays, as the model says.
+fn is_joined_over(evidence: &Evidence, edits: &[Edit], edit: &Edit) -> bool {
+    let had_seen = |joined: &Edit| match edit.place {
+        Place::Account(account) => joined.place == edit.place || evidence.was_brought(joined, account, edit.seq),
+        Place::Product => joined.reached_us <= edit.at_us,
+    };
+    edit.value == OUT && edits.iter().any(|other| other.slot == edit.slot && other.value == IN && !had_seen(other))
 }
 
 fn was_seen_by_deleter(evidence: &Evidence, record: &str, edit: &Edit) -> bool {

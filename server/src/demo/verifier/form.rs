@@ -16,6 +16,11 @@ pub(in crate::demo) enum Place {
     Account(usize),
 }
 
+/// A member's slot holds one of these.
+pub(in crate::demo) const IN: &str = "in";
+/// The other one.
+pub(in crate::demo) const OUT: &str = "out";
+
 /// What can be written by itself: a field, or one member of a field that holds several.
 pub(in crate::demo) type Slot = String;
 
@@ -23,7 +28,7 @@ pub(in crate::demo) type Slot = String;
 pub(in crate::demo) fn slots(field: &Field, place: Place, value: &Json) -> Vec<(Slot, String)> {
     let Kind::Members(words) = field.kind else { return vec![(field.name.to_owned(), form(field, place, value))] };
     let members = members(value);
-    let held = |word: &str| if members.iter().any(|member| member == word) { "in" } else { "out" };
+    let held = |word: &str| if members.iter().any(|member| member == word) { IN } else { OUT };
     words.iter().map(|word| (format!("{}/{word}", field.name), held(word).to_owned())).collect()
 }
 

@@ -64,7 +64,7 @@ fn acknowledged(at_us: i64, seen: &str, sent: Option<&str>) -> Acknowledged {
     let seen = json!({"title": seen}).as_object().cloned().expect("an object");
     let sent =
         sent.map(|sent| ("title".to_owned(), json!(sent))).into_iter().collect::<std::collections::BTreeMap<_, _>>();
-    Acknowledged { at_us, record: "r".into(), deleted: sent.is_empty(), seen, sent }
+    Acknowledged { at_us, reached_us: at_us, record: "r".into(), deleted: sent.is_empty(), seen, sent }
 }
 
 /// A deleted person: no side shows it any more.
@@ -121,6 +121,36 @@ fn a_lost_edit_is_found_and_one_that_is_accounted_for_is_not() {
         let verdict = judge(&evidence);
         assert_eq!(verdict.lost, lost, "{what}: {:?}", verdict.findings);
         assert_eq!(verdict.holds(), lost == 0, "{what}");
+    }
+}
+
+#[test]
+fn a_member_that_is_taken_out_stays_where_it_is_put_in_at_the_same_time() {
+    let product = |at_us: i64, reached_us: i64, seen: Json, sent: Json| Acknowledged {
+        at_us,
+        reached_us,
+        seen: [("interests".to_owned(), seen)].into_iter().collect(),
+        sent: [("interests".to_owned(), sent)].into(),
+        ..acknowledged(0, "", Some(""))
+    };
+    let out = |at_us| product(at_us, at_us, json!(["mobile"]), json!([]));
+    let joined = |at_us, reached_us| product(at_us, reached_us, json!([]), json!(["mobile"]));
+    let user = |seq| write(seq, "user", "Interests__c", "", "mobile");
+    for (what, log, product, lost) in [
+        ("nobody put it in", vec![], vec![out(5)], 1),
+        ("it had been put in before", vec![], vec![joined(1, 1), out(5)], 1),
+        ("somebody did who was cut off", vec![], vec![joined(1, 9), out(5)], 0),
+        ("a user did, unread", vec![user(3), event(7, "integration", "read", "s3")], vec![out(5)], 0),
+        ("a user did, read before", vec![user(3), event(4, "integration", "read", "s3")], vec![out(5)], 1),
+    ] {
+        let mut evidence = Evidence { acknowledged: product, ..world("a", log, vec![]) };
+        let fields = [("interests".to_owned(), json!(["mobile"]))];
+        evidence.records.values_mut().for_each(|record| record.fields.extend(fields.clone()));
+        for (account, name) in evidence.accounts.iter_mut().zip(["Interests__c", "interests"]) {
+            account.objects.values_mut().for_each(|shown| drop(shown.fields.insert(name.into(), json!("mobile"))));
+        }
+        let verdict = judge(&evidence);
+        assert_eq!(verdict.lost, lost, "{what}: {:?}", verdict.findings);
     }
 }
 
