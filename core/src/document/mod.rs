@@ -141,6 +141,13 @@ impl Document {
         &self.saved
     }
 
+    /// Takes the decoded document out, to be used further; what is left can be stored where it was saved before. `None`
+    /// where it is not decoded.
+    pub fn take_decoded(&mut self) -> Option<Self> {
+        let loaded = self.loaded.take()?;
+        Some(Self { heads: self.heads.clone(), saved: Vec::new(), loaded: Some(loaded), dirty: true })
+    }
+
     /// The value that every plain Automerge client sees, field by field; absent fields are missing.
     pub fn fields(&mut self, model: &Model) -> Result<Fields, DocumentError> {
         let doc = self.load()?;

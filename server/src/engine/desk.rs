@@ -244,7 +244,7 @@ impl Engine {
     }
 
     async fn load(&self, tenant: &TenantId, id: RecordId) -> Result<RecordState, CommandError> {
-        let mut states = self.store.tenant(tenant).load(&[id]).await.map_err(unavailable)?;
+        let mut states = self.store.tenant(tenant).load_surface(&[id]).await.map_err(unavailable)?;
         states.pop().ok_or_else(|| CommandError::NotFound(format!("there is no record {id}")))
     }
 

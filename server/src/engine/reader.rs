@@ -389,7 +389,8 @@ pub(super) async fn still_linked(side: &RunningSide, ids: Vec<ExternalId>) -> Re
     for chunk in ids.chunks(ROWS_PER_COMMIT) {
         let known = tenant.find_replicas(&side.connection, &part.object, chunk).await?;
         let records: Vec<_> = known.values().copied().collect();
-        let states: HashMap<_, _> = tenant.load(&records).await?.into_iter().map(|state| (state.id, state)).collect();
+        let states: HashMap<_, _> =
+            tenant.load_surface(&records).await?.into_iter().map(|state| (state.id, state)).collect();
         linked.extend(known.into_iter().filter_map(|(id, record)| {
             let replica = states.get(&record)?.replicas.get(&side.connection)?;
             (replica.link.linked() == Some(&id)).then_some(id)

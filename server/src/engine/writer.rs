@@ -96,7 +96,7 @@ async fn round(side: &RunningSide) -> Result<Duration, StepError> {
     if claim.records.is_empty() && !due.is_empty() {
         return Ok(OTHER_LANE_BUSY);
     }
-    let due = tenant.load(&claim.records).await?;
+    let due = tenant.load_surface(&claim.records).await?;
     if due.is_empty() {
         let next = tenant.next_due(&side.connection, model).await?;
         let wait =
@@ -188,7 +188,7 @@ async fn find_existing(side: &RunningSide, unlinked: &[(&RecordState, Option<&In
     let ids: Vec<RecordId> =
         unlinked.iter().filter(|(_, intent)| intent.is_some()).map(|(state, _)| state.id).collect();
     let mut closed = Vec::new();
-    for state in side.tenant().load(&ids).await? {
+    for state in side.tenant().load_surface(&ids).await? {
         let intent = state.replicas.get(&side.connection).and_then(|replica| replica.intent.as_ref());
         if let Some(intent) = intent {
             let error = ProviderError { remedy: Remedy::Retry, message: "the object was not created".into() };
@@ -238,7 +238,7 @@ async fn send(side: &RunningSide, intents: Vec<(RecordId, Intent)>) -> Result<()
     let (Some(part), Some(writer)) = (side.part(), side.session.connector.writer()) else { return Ok(()) };
     let ids: Vec<RecordId> = intents.iter().map(|(record, _)| *record).collect();
     let states: HashMap<RecordId, RecordState> =
-        side.tenant().load(&ids).await?.into_iter().map(|state| (state.id, state)).collect();
+        side.tenant().load_surface(&ids).await?.into_iter().map(|state| (state.id, state)).collect();
     let fields = side.remote_fields();
     let mut receipts = Vec::new();
     let mut requests = Vec::new();

@@ -96,6 +96,11 @@ impl RecordCommit {
             match_keys: None,
         }
     }
+
+    /// Whether the record's own row is written with the document, and not only its revision.
+    pub fn writes_document(&self) -> bool {
+        self.state.revision == 0 || !self.entries.is_empty() || self.announcement.is_some()
+    }
 }
 
 /// What subscribers are told of a record's commit; the store adds fields, version and time from the record itself.

@@ -17,6 +17,10 @@ pub trait Intake {
     /// The records with these ids, in no particular order; unknown ids are left out. Documents are not decoded.
     async fn load(&self, ids: &[RecordId]) -> Result<Vec<RecordState>, StoreError>;
 
+    /// The same without what grows with a record's history: the journal is empty, and the document knows its heads and
+    /// nothing else.
+    async fn load_surface(&self, ids: &[RecordId]) -> Result<Vec<RecordState>, StoreError>;
+
     /// The records that these objects of a connection belong to, by present id or alias; unknown objects are left out.
     async fn find_replicas(
         &self,

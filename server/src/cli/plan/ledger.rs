@@ -168,7 +168,7 @@ async fn count_writes(
         let of_model: BTreeSet<RecordId> =
             rows.iter().filter(|row| row.model == plan.model.name).map(|row| row.record).collect();
         let ids: Vec<RecordId> = of_model.into_iter().collect();
-        for state in tenant.load(&ids).await? {
+        for state in tenant.load_surface(&ids).await? {
             owed.prepare(plan, connection, state)?;
         }
     }

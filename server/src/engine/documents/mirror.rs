@@ -29,7 +29,7 @@ impl Scribe {
         if held.kind != Some(DocumentKind::Moved { record }) {
             return Ok(());
         }
-        let Some(state) = store.load(&[record]).await?.pop() else { return Ok(()) };
+        let Some(state) = store.load_surface(&[record]).await?.pop() else { return Ok(()) };
         let Some(sync) = self.sync_of(tenant, &state.model) else { return Ok(()) };
         let before = held.document.get_heads();
         let mut copy = Document::of(std::mem::take(&mut held.document));

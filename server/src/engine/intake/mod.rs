@@ -5,12 +5,14 @@
 //!
 //! * [`working`]: the records of a batch in memory, and what is to be committed of each.
 //! * [`route`]: which record an arrival belongs to.
+//! * [`warm`]: documents and journals of records that change again and again.
 //! * [`mended`]: which quarantined rows a batch releases. [`received`]: changes that clients
 //!   made themselves, and documents that they begin.
 
 mod mended;
 mod received;
 mod route;
+mod warm;
 mod working;
 
 use std::{
@@ -48,6 +50,7 @@ use crate::{
 };
 use mended::Mended;
 pub(in crate::engine) use received::{missing, refuse_roots, use_of};
+use warm::Warm;
 use working::Working;
 
 /// How often a batch is tried again when another process committed one of its records meanwhile.
@@ -63,6 +66,7 @@ pub struct Intake {
     tally: Arc<Tally>,
     gates: std::sync::Mutex<HashMap<TenantId, Arc<Mutex<()>>>>,
     mended: Mended,
+    warm: Warm,
 }
 
 /// One thing that arrived.
@@ -217,7 +221,16 @@ impl Intake {
         repo: Arc<RepoHub>,
         tally: Arc<Tally>,
     ) -> Self {
-        Self { store, clock, feed, repo, tally, gates: std::sync::Mutex::default(), mended: Mended::default() }
+        Self {
+            store,
+            clock,
+            feed,
+            repo,
+            tally,
+            gates: std::sync::Mutex::default(),
+            mended: Mended::default(),
+            warm: Warm::default(),
+        }
     }
 
     /// Takes a batch in: all of it, durably, or nothing. Arrivals that cannot be processed are put into quarantine, and
@@ -232,7 +245,7 @@ impl Intake {
         let mut attempts = 0;
         loop {
             let tenant = self.store.tenant(&plan.tenant);
-            let mut working = Working::load(plan, tenant.as_ref(), &batch.arrivals).await?;
+            let mut working = Working::load(plan, tenant.as_ref(), &self.warm, &batch.arrivals).await?;
             working.require_version(batch.only_at)?;
             match working.run(sync, &batch.arrivals, &poisoned, &self.clock).await? {
                 working::Run::Poisoned { arrival, reason } => {
@@ -242,6 +255,7 @@ impl Intake {
                 working::Run::Done => {}
             }
             let (mut commit, mut taken) = working.into_commit(&batch, &self.repo)?;
+            self.warm.keep(&plan.tenant, std::mem::take(&mut commit.unchanged));
             let set_aside = &commit.batch.quarantine;
             let mended = self.mended.among(plan, tenant.as_ref(), &batch.arrivals, set_aside).await?;
             commit.batch.released.extend(mended);
@@ -269,10 +283,12 @@ impl Intake {
     }
 
     async fn commit(&self, plan: &SyncPlan, commit: working::Commit) -> Result<Vec<Noted>, CommitError> {
-        let working::Commit { batch, noted, updates } = commit;
+        let working::Commit { mut batch, noted, updates, unchanged: _ } = commit;
+        let histories = warm::of_commits(&mut batch.records);
         let moved: Vec<RecordId> =
             batch.records.iter().filter(|record| !record.entries.is_empty()).map(|record| record.state.id).collect();
         let committed = self.store.tenant(&plan.tenant).commit(batch).await?;
+        self.warm.keep(&plan.tenant, histories);
         if !committed.changes.is_empty() {
             self.feed.published(&plan.tenant, committed.changes);
         }

@@ -17,7 +17,10 @@ use syncline_core::{
     },
 };
 
-use super::{Arrival, Batch, IntakeError, Taken, received, route};
+use super::{
+    Arrival, Batch, IntakeError, Taken, received, route,
+    warm::{self, History, Warm},
+};
 use crate::{
     engine::{clock::Clock, tally::Noted},
     repo::RepoHub,
@@ -75,6 +78,8 @@ pub(super) struct Commit {
     pub(super) noted: Vec<Noted>,
     /// What those who hold the documents are told.
     pub(super) updates: Vec<(DocumentId, Update)>,
+    /// The histories of the records that were loaded and are not committed.
+    pub(super) unchanged: Vec<(RecordId, History)>,
 }
 
 impl<'a> Working<'a> {
@@ -82,12 +87,12 @@ impl<'a> Working<'a> {
     pub(super) async fn load(
         plan: &'a SyncPlan,
         tenant: &dyn TenantStore,
+        warm: &Warm,
         arrivals: &[Arrival],
     ) -> Result<Self, StoreError> {
         let (routes, ids) = route::Routes::look_up(plan, tenant, arrivals).await?;
-        let ids: Vec<RecordId> = ids.into_iter().collect();
-        let loaded = if ids.is_empty() { Vec::new() } else { tenant.load(&ids).await? };
-        let works = loaded.into_iter().map(|state| (state.id, Work::loaded(state))).collect();
+        let works = warm.load(tenant, ids).await?.into_iter();
+        let works = works.map(|state| (state.id, Work::loaded(state))).collect();
         Ok(Self {
             plan,
             routes,
@@ -323,6 +328,7 @@ impl<'a> Working<'a> {
         let actors = batch.actors.iter().cloned().chain(self.claims).collect();
         let mut quarantine = batch.quarantine.clone();
         quarantine.extend(self.quarantine);
+        let unchanged = warm::of_unchanged(self.works.values_mut().map(|work| &mut work.commit.state));
         let commit = CommitBatch {
             records,
             checkpoints: batch.checkpoints.clone(),
@@ -333,7 +339,7 @@ impl<'a> Working<'a> {
             documents,
             actors,
         };
-        Ok((Commit { batch: commit, noted: self.noted, updates }, self.taken))
+        Ok((Commit { batch: commit, noted: self.noted, updates, unchanged }, self.taken))
     }
 }
 

@@ -7,6 +7,7 @@ use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
 use syncline_core::{
     document::Document,
     ids::{ConnectionId, ExternalId, ModelName, ObjectName, RecordId, TenantId},
+    journal::ChangeEntry,
     matching::MatchKey,
     record::RecordState,
     time::Millis,
@@ -26,7 +27,7 @@ use crate::store::{
 
 /// The statements of the hot path, for the test that looks at their plans.
 #[cfg(test)]
-pub(super) const HOT: [&str; 4] = [FIND_REPLICAS, LINKED_IDS, FIND_MATCHES, LOAD];
+pub(super) const HOT: [&str; 5] = [FIND_REPLICAS, LINKED_IDS, FIND_MATCHES, LOAD, LOAD_SURFACE];
 
 const FIND_REPLICAS: &str = "SELECT l.external_id, r.id FROM json_each(?) wanted \
     CROSS JOIN links l ON l.connection = ? AND l.object = ? AND l.external_id = wanted.value \
@@ -45,12 +46,11 @@ const FIND_MATCHES: &str = "\
 #[async_trait]
 impl Intake for SqliteTenant {
     async fn load(&self, ids: &[RecordId]) -> Result<Vec<RecordState>, StoreError> {
-        let Some(names) = self.names() else { return Ok(Vec::new()) };
-        if ids.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut reader = self.readers().acquire().await?;
-        load(&mut reader, &self.tenant, &names, ids).await
+        self.load_by(LOAD, ids).await
+    }
+
+    async fn load_surface(&self, ids: &[RecordId]) -> Result<Vec<RecordState>, StoreError> {
+        self.load_by(LOAD_SURFACE, ids).await
     }
 
     async fn find_replicas(
@@ -114,36 +114,57 @@ impl Intake for SqliteTenant {
     }
 }
 
-/// A record's own row, its replicas and its journal, in one statement and so of one moment: a replica is read against the
-/// fields of its record.
-const LOAD: &str = "\
-    WITH wanted AS MATERIALIZED ( \
-        SELECT r.pk FROM json_each(?1) ids CROSS JOIN records r ON r.id = unhex(ids.value) WHERE r.tenant = ?2) \
-    SELECT 0, r.pk, r.revision, r.version, r.fields, r.genesis, r.id, r.model, r.first_seen_at, r.last_modified_at, \
-           r.deleted_at, r.heads, r.document FROM wanted CROSS JOIN records r ON r.pk = wanted.pk \
-    UNION ALL \
-    SELECT 1, p.record, p.connection, NULL, p.replica, p.baseline, NULL, NULL, NULL, NULL, NULL, NULL, NULL \
-           FROM wanted CROSS JOIN replicas p ON p.record = wanted.pk \
-    UNION ALL \
-    SELECT 2, j.record, j.revision, j.n, j.entry, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL \
-           FROM wanted CROSS JOIN journal j ON j.record = wanted.pk";
+/// A record's own row and its replicas in one statement and so of one moment: a replica is read against the fields of its
+/// record. The document and the journal come with the record's row; a journal of many entries is one value, because a row for
+/// each costs more than its entry.
+macro_rules! load {
+    ($document:literal, $journal:literal) => {
+        concat!(
+            "WITH wanted AS MATERIALIZED ( \
+                SELECT r.pk FROM json_each(?1) ids CROSS JOIN records r ON r.id = unhex(ids.value) WHERE r.tenant = ?2) \
+             SELECT 0, r.pk, r.revision, r.version, r.fields, r.genesis, r.id, r.model, r.first_seen_at, \
+                    r.last_modified_at, r.deleted_at, r.heads, ",
+            $document,
+            ", ",
+            $journal,
+            " FROM wanted CROSS JOIN records r ON r.pk = wanted.pk \
+             UNION ALL \
+             SELECT 1, p.record, p.connection, NULL, p.replica, p.baseline, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL \
+                    FROM wanted CROSS JOIN replicas p ON p.record = wanted.pk"
+        )
+    };
+}
+
+const LOAD: &str = load!(
+    "r.document",
+    "(SELECT '[' || group_concat(entry) || ']' FROM \
+        (SELECT j.entry FROM journal j WHERE j.record = r.pk ORDER BY j.revision, j.n))"
+);
+const LOAD_SURFACE: &str = load!("x''", "NULL");
+
+impl SqliteTenant {
+    async fn load_by(&self, statement: &'static str, ids: &[RecordId]) -> Result<Vec<RecordState>, StoreError> {
+        let Some(names) = self.names().filter(|_| !ids.is_empty()) else { return Ok(Vec::new()) };
+        let mut reader = self.readers().acquire().await?;
+        load(&mut reader, statement, &self.tenant, &names, ids).await
+    }
+}
 
 async fn load(
     connection: &mut SqliteConnection,
+    statement: &'static str,
     tenant: &TenantId,
     names: &TenantNames,
     ids: &[RecordId],
 ) -> Result<Vec<RecordState>, StoreError> {
-    let rows = sqlx::query(LOAD).bind(id_list(ids)).bind(names.pk).fetch_all(connection).await?;
+    let rows = sqlx::query(statement).bind(id_list(ids)).bind(names.pk).fetch_all(connection).await?;
     let mut states = BTreeMap::new();
     let mut replicas = Vec::new();
-    let mut entries = Vec::new();
     for row in &rows {
         let pk: i64 = row.try_get(1)?;
         match row.try_get::<i64, _>(0)? {
             0 => drop(states.insert(pk, decode_state(tenant, row)?)),
-            1 => replicas.push((pk, row)),
-            _ => entries.push((pk, row.try_get::<i64, _>(2)?, row.try_get::<i64, _>(3)?, row)),
+            _ => replicas.push((pk, row)),
         }
     }
     for (pk, row) in replicas {
@@ -153,17 +174,17 @@ async fn load(
             state.replicas.insert(side, replica);
         }
     }
-    entries.sort_unstable_by_key(|(pk, revision, n, _)| (*pk, *revision, *n));
-    for (pk, _, _, row) in entries {
-        if let Some(state) = states.get_mut(&pk) {
-            state.journal.push(decode("a journal entry", row.try_get(4)?)?);
-        }
-    }
     Ok(states.into_values().collect())
 }
 
 fn decode_state(tenant: &TenantId, row: &SqliteRow) -> Result<RecordState, StoreError> {
     let genesis: Option<&str> = row.try_get(5)?;
+    let later: Option<&str> = row.try_get(13)?;
+    let mut journal: Vec<ChangeEntry> =
+        later.map(|entries| decode("the journal", entries)).transpose()?.unwrap_or_default();
+    if let Some(genesis) = genesis {
+        journal.insert(0, decode("a journal entry", genesis)?);
+    }
     Ok(RecordState {
         tenant: tenant.clone(),
         id: decode_id(row.try_get(6)?)?,
@@ -173,7 +194,7 @@ fn decode_state(tenant: &TenantId, row: &SqliteRow) -> Result<RecordState, Store
         fields: decode_fields(row.try_get(4)?)?,
         deleted: row.try_get::<Option<i64>, _>(10)?.map(Millis),
         document: Document::from_saved(row.try_get(12)?, decode_heads(row.try_get(11)?)?),
-        journal: genesis.map(|entry| decode("a journal entry", entry)).transpose()?.into_iter().collect(),
+        journal,
         replicas: BTreeMap::new(),
         first_seen_at: Millis(row.try_get(8)?),
         last_modified_at: Millis(row.try_get(9)?),

@@ -5,7 +5,7 @@ use sqlx::{AssertSqlSafe, Row};
 use super::{SqliteStore, commit, deliveries, documents, feed, intake};
 
 /// What a statement may read from end to end: what the caller gave it, and what it has found by an index itself.
-const GIVEN: [&str; 7] = ["CONSTANT", "v", "ids", "wanted", "json_each", "(subquery-1)", "f"];
+const GIVEN: [&str; 8] = ["CONSTANT", "v", "ids", "wanted", "json_each", "(subquery-1)", "(subquery-2)", "f"];
 
 #[tokio::test]
 async fn hot_statements_find_their_rows_by_an_index() {

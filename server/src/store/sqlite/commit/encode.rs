@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use syncline_core::{
     conflict::Conflict,
-    document::Document,
     ids::{RecordId, TenantId},
     journal::{ChangeEntry, Ops},
     live::FeedEvent,
@@ -108,6 +107,7 @@ pub(super) fn encode_record(
     names: &TenantNames,
     commit: RecordCommit,
 ) -> Result<RecordRows, StoreError> {
+    let rewritten = commit.writes_document();
     let RecordCommit { mut state, mut entries, conflicts, touched, aliases, given_up, announcement, match_keys } =
         commit;
     if state.tenant != *tenant {
@@ -117,7 +117,6 @@ pub(super) fn encode_record(
     let genesis = if is_new { take_genesis(&mut entries)? } else { None };
     let given_up = links(names, given_up)?;
     let mut claims = links(names, aliases)?;
-    let rewritten = is_new || !entries.is_empty() || announcement.is_some();
     let mut replicas = Vec::with_capacity(state.replicas.len());
     for (connection, replica) in std::mem::take(&mut state.replicas) {
         if !rewritten && !touched.contains(&connection) {
@@ -196,12 +195,15 @@ fn encode_body(
         fields: encode_fields(&state.fields)?.into(),
         genesis,
         heads: encode_heads(state.document.heads()),
-        document: saved(&mut state.document),
+        document: saved(state)?,
     })
 }
 
-fn saved(document: &mut Document) -> Vec<u8> {
-    document.save().to_vec()
+fn saved(state: &mut RecordState) -> Result<Vec<u8>, StoreError> {
+    match state.document.save() {
+        [] => Err(StoreError::Value(format!("the document of record {} was left out and cannot be written", state.id))),
+        saved => Ok(saved.to_vec()),
+    }
 }
 
 fn encode_event(state: &mut RecordState, announcement: Announcement, body: &Body) -> Result<EventRow, StoreError> {
