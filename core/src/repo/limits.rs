@@ -1,6 +1,7 @@
 //! How much is taken from a peer at once.
 
 use super::refusal::Refusal;
+use crate::model::{FieldType, Model};
 
 /// Bounds of what one sync message may hold. They are counted before anything is expanded, so they bound time and memory
 /// too: what stays below the defaults is refused or decoded within about 50 ms and 64 MiB.
@@ -29,9 +30,9 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// For documents that are records.
+    /// The ceiling for documents that are records, whatever their model.
     pub const RECORD: Self = Self {
-        // The ceiling for a record: a field of text costs an operation for each character.
+        // A field of text costs an operation for each character.
         ops_max: 100_000,
         inflated_bytes_max: 1 << 20,
         // A key of 80 bytes on every operation; records' keys are shorter and texts have none.
@@ -50,7 +51,32 @@ impl Limits {
         waiting_max: 256,
         waiting_bytes_max: 1 << 20,
     };
+
+    /// For records of a model: what somebody needs who comes back from long work on the longest texts that it has, under the
+    /// ceiling.
+    pub fn of(model: &Model) -> Self {
+        let characters = |kind: &FieldType| match kind {
+            FieldType::Text { max_len } => u64::from(*max_len),
+            _ => 0,
+        };
+        let characters: u64 = model.fields.values().map(|field| characters(&field.ty)).sum();
+        let ops = REWRITES * characters + Self::RECORD.changes_max;
+        let bytes = BYTES_OF_OP * ops + BYTES_OF_CHANGES;
+        Self {
+            ops_max: ops.min(Self::RECORD.ops_max),
+            inflated_bytes_max: bytes.min(Self::RECORD.inflated_bytes_max),
+            ..Self::RECORD
+        }
+    }
 }
+
+/// How often every character of a record may have been written or deleted between two messages of a peer. Automerge
+/// counts both.
+const REWRITES: u64 = 4;
+/// What an operation takes in a chunk: up to four bytes of text, and what says where it goes.
+const BYTES_OF_OP: u64 = 16;
+/// What changes take besides their operations: hashes, actors, times.
+const BYTES_OF_CHANGES: u64 = 256 << 10;
 
 impl Default for Limits {
     fn default() -> Self {

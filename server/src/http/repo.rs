@@ -258,6 +258,7 @@ async fn visitor(state: &AppState, token: Option<&str>, headers: &HeaderMap) -> 
         documents: state.repo.documents.clone(),
         hub: state.repo.hub.clone(),
         own_limits: state.repo.options.limits(),
+        models: state.facts.models.clone(),
         holder,
         credential,
         until,

@@ -353,7 +353,7 @@ impl Conversation<'_> {
 /// Reads a sync message within the bounds of what its document is.
 async fn read(visitor: &Visitor, data: Bytes, known: Option<&Found>) -> Result<Inbound, Refusal> {
     let limits = match known.map(|found| &found.kind) {
-        Some(DocumentKind::Record { .. }) => Limits::RECORD,
+        Some(DocumentKind::Record { model, .. }) => visitor.models.get(model).map_or(Limits::RECORD, Limits::of),
         _ => visitor.own_limits,
     };
     let read = move |data: &[u8]| Inbound::read(data, &limits, |_| false);

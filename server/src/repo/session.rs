@@ -1,10 +1,14 @@
 //! One WebSocket of `/v1/repo`: who is on it, how it begins, and how it ends.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::extract::ws::{CloseFrame, Message as Frame, Utf8Bytes, WebSocket, WebSocketUpgrade};
 use bytes::Bytes;
-use syncline_core::repo::{DocumentId, Limits, Message, PROTOCOL_VERSION, PeerId, PeerMetadata, StorageId, WireError};
+use syncline_core::{
+    ids::ModelName,
+    model::Model,
+    repo::{DocumentId, Limits, Message, PROTOCOL_VERSION, PeerId, PeerMetadata, StorageId, WireError},
+};
 use tokio::time::{Instant, timeout};
 
 use super::{
@@ -41,6 +45,8 @@ pub(crate) struct Visitor {
     pub(crate) hub: Arc<RepoHub>,
     /// How much a message about a document that is no record may hold.
     pub(crate) own_limits: Limits,
+    /// The models, which bound what a message about a record may hold.
+    pub(crate) models: Arc<BTreeMap<ModelName, Model>>,
     /// Held while the socket is open.
     pub(crate) place: Place,
 }

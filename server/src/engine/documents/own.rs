@@ -11,7 +11,7 @@ use syncline_core::{
     ids::{FieldName, RecordId, TenantId},
     model::Model,
     reconcile::{Input, Replayed},
-    repo::{self, DocumentId, Known},
+    repo::{self, DocumentId, Known, Limits},
     value::{Fields, Value},
 };
 
@@ -214,6 +214,10 @@ impl Scribe {
             return Ok(Fitness::Draft("it has no map `fields`".into()));
         }
         let model = &sync.plan.model;
+        let (ops, max) = (document.stats().num_ops, Limits::of(model).ops_max);
+        if ops > max {
+            return Ok(Fitness::Draft(format!("it holds {ops} ops and a record of {name} begins with at most {max}")));
+        }
         let fields = fitting(model, copy.fields(model)?);
         let missing =
             model.fields.iter().find(|(name, field)| field.required && fields.get(*name).is_none_or(Value::is_blank));
@@ -264,7 +268,7 @@ impl Scribe {
         taken: Taken,
     ) -> Result<Reception, DocumentsError> {
         let tenant = &who.principal.tenant;
-        let Some(state) = self.store.tenant(tenant).load(&[record]).await?.pop() else {
+        let Some(state) = self.store.tenant(tenant).load_surface(&[record]).await?.pop() else {
             return Ok(taken.reception);
         };
         let model = state.model.clone();

@@ -67,7 +67,8 @@ impl Working<'_> {
         now: Now,
     ) -> Result<(), ReconcileError> {
         let Some(work) = self.works.get_mut(&record) else { return Ok(()) };
-        let mut verdict = judge(offered, &self.owners, &mut work.commit.state)?;
+        let limits = Limits::of(&self.plan.model);
+        let mut verdict = judge(offered, &self.owners, &mut work.commit.state, &limits)?;
         let accepted: Vec<ChangeHash> = verdict.accepted.iter().map(Change::hash).collect();
         self.claim(&offered.principal, &verdict.accepted);
         if !verdict.accepted.is_empty() {
@@ -163,6 +164,7 @@ fn judge(
     offered: &ClientChanges,
     owners: &HashMap<Vec<u8>, String>,
     state: &mut RecordState,
+    limits: &Limits,
 ) -> Result<Verdict, DocumentError> {
     let mut strangers = BTreeMap::new();
     for change in &offered.changes {
@@ -178,7 +180,7 @@ fn judge(
         _ => use_of(actor, offered, owners),
     };
     let known = Known { document, ledger: &ledger };
-    let mut verdict = repo::vet(offered.changes.clone(), &known, may, &Limits::RECORD);
+    let mut verdict = repo::vet(offered.changes.clone(), &known, may, limits);
     refuse_roots(&mut verdict);
     if let Some(last) = verdict.accepted.last() {
         let (hash, actor) = (last.hash(), last.actor_id().clone());
