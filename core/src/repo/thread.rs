@@ -11,9 +11,10 @@ use automerge::{
     sync::{BloomFilter, Capability, ChunkList, Have, Message, MessageFlags, MessageVersion, State, SyncDoc},
 };
 
-/// How many of the states that were last told to the peer are remembered. A peer acknowledges each message, so as many
-/// changes may be on their way before an acknowledgement looks like a divergence and costs one load of the document.
-const RECENT_MAX: usize = 16;
+/// How many of the states that the peer was told and has not acknowledged are remembered, in 8 bytes each. A peer
+/// acknowledges each message, so as many changes may be on their way before an acknowledgement looks like a divergence and
+/// costs one load of the document. A slow peer would otherwise be made slower by every change that it has yet to read.
+const RECENT_MAX: usize = 1024;
 
 /// The heads of a document, sorted.
 pub type Heads = Vec<ChangeHash>;
@@ -22,8 +23,8 @@ pub type Heads = Vec<ChangeHash>;
 #[derive(Debug, Default)]
 pub struct Thread {
     state: State,
-    /// States that the peer has or is about to have, the newest last.
-    recent: VecDeque<Heads>,
+    /// States that the peer has or is about to have, each as its [`mark`], the newest last.
+    recent: VecDeque<u64>,
     /// The peer has, or is about to have, everything under the heads that were last told to it.
     caught_up: bool,
     /// The peer's own changes whose commit it has not been told of yet.
@@ -95,6 +96,7 @@ impl Thread {
         let bare = message.changes.is_empty() && message.need.is_empty() && !is_reset(message);
         let acknowledged = bare && self.was_told(&message.heads);
         if acknowledged {
+            self.reached(&message.heads);
             self.note(message);
             self.state.shared_heads.clone_from(&message.heads);
         }
@@ -119,7 +121,9 @@ impl Thread {
         if answer.is_some() {
             // A peer that withholds what it has is sent nothing but what it asks for.
             self.caught_up = self.state.their_have.as_ref().is_some_and(|have| !have.is_empty());
-            self.remember(document.get_heads());
+            let mut heads = document.get_heads();
+            heads.sort_unstable();
+            self.remember(&heads);
         }
         Ok(answer)
     }
@@ -202,7 +206,14 @@ impl Thread {
     /// Whether the peer has, or is about to have, what it says that it has. A peer that says it has nothing may have forgotten
     /// the document, and is no peer to whom something is on its way.
     fn was_told(&self, heads: &Heads) -> bool {
-        self.caught_up && !heads.is_empty() && self.recent.contains(heads)
+        self.caught_up && !heads.is_empty() && self.recent.contains(&mark(heads))
+    }
+
+    /// The peer has come this far: it will not speak of earlier states again.
+    fn reached(&mut self, heads: &Heads) {
+        if let Some(place) = self.recent.iter().rposition(|recent| *recent == mark(heads)) {
+            self.recent.drain(..place);
+        }
     }
 
     fn tell(&mut self, heads: &Heads) {
@@ -212,14 +223,14 @@ impl Thread {
         // Whatever is sent twice because it is forgotten here is dropped by the peer.
         self.state.sent_hashes.clear();
         self.caught_up = true;
-        self.remember(heads.clone());
+        self.remember(heads);
     }
 
-    fn remember(&mut self, heads: Heads) {
+    fn remember(&mut self, heads: &Heads) {
         if self.recent.len() == RECENT_MAX {
             self.recent.pop_front();
         }
-        self.recent.push_back(heads);
+        self.recent.push_back(mark(heads));
     }
 }
 
@@ -228,6 +239,12 @@ impl Update {
     pub fn message(&self) -> Message {
         news(&self.after, self.changes.iter().map(|(_, chunk)| chunk.clone()).collect())
     }
+}
+
+/// A short name of a state. A peer that chose its heads so that two states share a name would deceive only itself.
+fn mark(heads: &Heads) -> u64 {
+    let parts = heads.iter().map(|hash| u64::from_le_bytes(std::array::from_fn(|at| hash.0[at])));
+    parts.fold(heads.len() as u64, |mark, part| mark.rotate_left(1) ^ part)
 }
 
 /// What a peer says who has lost what it knew of the other.
@@ -253,5 +270,46 @@ fn status(heads: &Heads, need: Vec<ChangeHash>) -> Message {
         changes: ChunkList::empty(),
         flags: Some(flags),
         version: MessageVersion::V1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn heads(n: usize) -> Heads {
+        let mut hash = [0; 32];
+        hash[..8].copy_from_slice(&n.to_le_bytes());
+        vec![ChangeHash(hash)]
+    }
+
+    /// A conversation with a peer who has the document, and who was then told so many changes.
+    fn told(changes: usize) -> Thread {
+        let mut thread = Thread::default();
+        assert!(matches!(thread.heard(&status(&heads(0), Vec::new()), &heads(0)), Step::Say(_)));
+        for n in 0..changes {
+            let update = Update { before: heads(n), after: heads(n + 1), changes: Vec::new() };
+            assert!(matches!(thread.updated(&update), Step::Tell));
+        }
+        thread
+    }
+
+    #[test]
+    fn a_slow_peer_acknowledges_what_it_was_told_without_the_document() {
+        let mut thread = told(RECENT_MAX - 1);
+        for n in 0..RECENT_MAX {
+            assert!(thread.acknowledged(&status(&heads(n), Vec::new())), "change {n}");
+        }
+        assert_eq!(thread.recent.len(), 1, "what is acknowledged is forgotten");
+        assert!(!thread.acknowledged(&status(&heads(3), Vec::new())), "nobody goes back");
+    }
+
+    #[test]
+    fn beyond_the_bound_the_document_is_consulted() {
+        let mut thread = told(RECENT_MAX + 10);
+        assert_eq!(thread.recent.len(), RECENT_MAX);
+        let behind = status(&heads(5), Vec::new());
+        assert!(!thread.acknowledged(&behind));
+        assert!(matches!(thread.heard(&behind, &heads(RECENT_MAX + 10)), Step::Consult));
     }
 }
