@@ -14,7 +14,8 @@ const USAGE = `usage: node bench.js [options]
   --rate 5                 changes a second in a paced step
   --burst 1000             changes of a burst
   --no-reference           leave the reference sync server out
-  --syncline               the real server, whose binary SYNCLINE_BIN names
+  --syncline               the real server, whose binary SYNCLINE_BIN names: once with a record, which it also
+                           writes to both emulated accounts, and once with a free document, which it only keeps
   --url ws://…             any repo address whose token may create contacts; --pid names its process, if it is here
 A table goes to standard error, one JSON object to standard output.`;
 
@@ -60,8 +61,9 @@ class Publisher {
   made = [];
   #number = 0;
 
-  constructor(url) {
+  constructor(url, type) {
     this.client = new Client(url);
+    this.type = type;
   }
 
   async begin() {
@@ -69,7 +71,7 @@ class Publisher {
     const email = `bench-${process.pid}-${Date.now()}@example.com`;
     const texts = { email, last_name: "Bench", title: "0" };
     const fields = Object.fromEntries(Object.entries(texts).map(([name, text]) => [name, new ImmutableString(text)]));
-    this.handle = this.client.repo.create({ type: "contact", fields });
+    this.handle = this.client.repo.create(this.type ? { type: this.type, fields } : { fields });
     await this.client.acknowledged(this.handle);
   }
 
@@ -82,8 +84,8 @@ class Publisher {
 }
 
 /** One server's figures at each number of subscribers. */
-async function measure({ name, url, pid }) {
-  const publisher = new Publisher(url);
+async function measure({ name, url, pid, type }) {
+  const publisher = new Publisher(url, type);
   const subscribers = new Subscribers();
   try {
     await publisher.begin();
@@ -193,20 +195,27 @@ async function reference() {
   return { name: "reference", url: server.url, pid: server.pid, end: () => server.end() };
 }
 
-async function syncline() {
-  const stage = await Stage.set();
+/** The real server; without a type, the document is a free one. */
+async function syncline(name, type) {
+  // Asking the accounts for changes in between costs the service far more than a document's change does.
+  const stage = await Stage.set({ both: true, poll: "1m", repo: { free_documents: true } });
   const { url } = await stage.acme.token({ name: "bench" });
-  return { name: "syncline", url, pid: stage.pid, end: () => stage.end() };
+  return { name, type, url, pid: stage.pid, end: () => stage.end() };
 }
 
 async function given() {
-  return { name: "given", url: options.url, pid: options.pid && Number(options.pid), end: () => {} };
+  return { name: "given", type: "contact", url: options.url, pid: options.pid && Number(options.pid), end: () => {} };
 }
 
 if (options.help) {
   console.error(USAGE);
 } else {
-  const starts = [!options["no-reference"] && reference, options.syncline && syncline, options.url && given];
+  const starts = [
+    !options["no-reference"] && reference,
+    options.syncline && (() => syncline("syncline, free document")),
+    options.syncline && (() => syncline("syncline, record", "contact")),
+    options.url && given,
+  ];
   const servers = [];
   for (const start of starts.filter(Boolean)) {
     const server = await start();

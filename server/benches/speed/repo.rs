@@ -30,17 +30,18 @@ use crate::{
 };
 
 /// Subscribers of one document, changes, and the time between two changes.
-const RUNS: [(usize, usize, Duration); 4] = [
+const RUNS: [(usize, usize, Duration); 5] = [
     (1, 200, Duration::from_millis(50)),
     (10, 200, Duration::from_millis(50)),
     (100, 200, Duration::from_millis(200)),
     (1_000, 60, Duration::from_millis(500)),
+    (IDLE, 20, Duration::from_secs(3)),
 ];
 /// The first changes of a run warm it up.
 const WARM_UP: usize = 10;
 /// A change that has not arrived everywhere after so long never will.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Connections that have a document open and say nothing.
+/// Connections whose memory is looked at when all have the document open and nothing has been said yet.
 const IDLE: usize = 10_000;
 /// Documents of a client that comes back.
 const DOCUMENTS: usize = 1_000;
@@ -66,8 +67,7 @@ pub(crate) async fn measure() -> Result<()> {
         let times = run(&stage, &address, documents[0], sockets, changes, pause).await?;
         tell(sockets, times, floor);
     }
-    come_back(&stage, &address, &documents).await?;
-    idle(&stage, &address, documents[1]).await
+    come_back(&stage, &address, &documents).await
 }
 
 /// An address with a token.
@@ -109,10 +109,15 @@ async fn run(
     let changes = changes + WARM_UP;
     let sent: Sent = Arc::default();
     let mut listeners = JoinSet::new();
+    let before = process::resident(stage.process());
     for number in 0..sockets {
         let mut peer = Peer::connect(address, &format!("subscriber-{sockets}-{number}")).await?;
         peer.open(document).await?;
         listeners.spawn(listen(peer, document, changes, sent.clone()));
+    }
+    if let Some((before, after)) = before.zip(process::resident(stage.process())).filter(|_| sockets == IDLE) {
+        let each = (after - before) * 1e6 / 1_024.0 / IDLE as f64;
+        report::measure(&format!("repo/{IDLE} idle/memory"), each, "KiB for each connection", Some(64.0));
     }
     let mut writer = Writer::open(address, document, sockets).await?;
     let mut rhythm = interval(pause);
@@ -272,22 +277,6 @@ async fn come_back(stage: &Stage, address: &str, documents: &[DocumentId]) -> Re
             "ms of the server's processor",
             Some(100.0),
         );
-    }
-    Ok(())
-}
-
-/// Many connections that say nothing.
-async fn idle(stage: &Stage, address: &str, document: DocumentId) -> Result<()> {
-    let before = process::resident(stage.process());
-    let mut peers = Vec::with_capacity(IDLE);
-    for number in 0..IDLE {
-        let mut peer = Peer::connect(address, &format!("idle-{number}")).await?;
-        peer.open(document).await?;
-        peers.push(peer);
-    }
-    if let Some((before, after)) = before.zip(process::resident(stage.process())) {
-        let each = (after - before) * 1e6 / 1_024.0 / IDLE as f64;
-        report::measure(&format!("repo/{IDLE} idle/memory"), each, "KiB for each connection", Some(64.0));
     }
     Ok(())
 }

@@ -27,7 +27,7 @@ const HUBSPOT_TOO = { ...HUBSPOT, phone: "phone", city: "city" };
 const secret = (name) => ({ env: name });
 
 /** What `syncline.yaml` says, as data. `accounts` is what the sandbox has announced. */
-export function configuration(port, accounts, { repo, both }) {
+export function configuration(port, accounts, { repo, both, poll }) {
   const listen = `127.0.0.1:${port}`;
   return {
     version: 1,
@@ -47,7 +47,7 @@ export function configuration(port, accounts, { repo, both }) {
     integrations: integrations(accounts),
     connections: connections(accounts),
     syncs: both
-      ? { contacts: joined() }
+      ? { contacts: joined(poll) }
       : { "acme-contacts": contacts(), "acme-companies": companies(), ...strangers() },
     api_keys: [
       { name: "backend", tenant: "acme", key: secret("ACME_KEY") },
@@ -111,10 +111,10 @@ function strangers() {
 }
 
 /** One tenant's contacts, kept the same in both accounts. */
-function joined() {
+function joined(poll = "300ms") {
   const sides = {
-    "acme-salesforce": { object: "Contact", key: "Syncline_Id__c", poll: "300ms", mapping: SALESFORCE_TOO },
-    "acme-hubspot": { object: "contacts", key: "syncline_id", poll: "300ms", mapping: HUBSPOT_TOO },
+    "acme-salesforce": { object: "Contact", key: "Syncline_Id__c", poll, mapping: SALESFORCE_TOO },
+    "acme-hubspot": { object: "contacts", key: "syncline_id", poll, mapping: HUBSPOT_TOO },
   };
   return { tenant: "acme", model: "contact", approve: "auto", sides };
 }

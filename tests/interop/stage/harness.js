@@ -66,16 +66,17 @@ export class Stage {
 
   /**
    * Prepares everything and starts the server. `contacts` people are in each account, whose `faults` are a profile of the
-   * sandbox; `repo` is the configuration's section of that name; with `both`, acme's contacts are in both accounts.
+   * sandbox; `repo` is the configuration's section of that name; with `both`, acme's contacts are in both accounts, which
+   * are asked for changes every `poll`.
    */
-  static async set({ contacts = 0, faults = "off", repo = {}, both = false } = {}) {
+  static async set({ contacts = 0, faults = "off", repo = {}, both = false, poll } = {}) {
     const stage = new Stage();
     stage.folder = temporaryFolder("syncline-interop-");
     try {
       stage.binary = binary();
       await stage.#emulate(contacts, faults);
       stage.port = await freePort();
-      const config = configuration(stage.port, stage.accounts, { repo, both });
+      const config = configuration(stage.port, stage.accounts, { repo, both, poll });
       // YAML contains JSON.
       writeFileSync(join(stage.folder, "syncline.yaml"), JSON.stringify(config, null, 2));
       if (both) await stage.run(["plan", "--create-fields"]);
