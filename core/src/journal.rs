@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     ids::{ConnectionId, FieldName},
     time::{Clock, Millis},
-    value::Value,
+    value::{Fields, Value},
 };
 
 /// The hash of an Automerge change; together with a field it names one op.
@@ -104,10 +104,32 @@ impl ChangeEntry {
     /// When the entry wrote the field; `None` where it did not.
     pub fn clock_of(&self, name: &FieldName) -> Option<Clock> {
         match &self.ops {
-            Ops::Genesis { clock, clocks } => Some(*clocks.get(name).unwrap_or(clock)),
+            Ops::Genesis { clock, clocks, .. } => Some(*clocks.get(name).unwrap_or(clock)),
             Ops::Edit(ops) => ops.get(name).map(|op| op.clock),
             Ops::Deleted(_) => None,
         }
+    }
+
+    /// Who wrote the field, of an entry that did: for a compensating op, whoever wrote what it repeats.
+    pub fn origin_of(&self, name: &FieldName) -> &Origin {
+        let other = match &self.ops {
+            Ops::Genesis { origins, .. } => origins.get(name),
+            Ops::Edit(ops) => ops.get(name).and_then(|op| op.inherited.as_ref()),
+            Ops::Deleted(_) => None,
+        };
+        other.unwrap_or(&self.origin)
+    }
+
+    /// Whether the entry begins a later epoch of its record: it repeats what others wrote, and is nobody's edit.
+    pub fn begins_epoch(&self) -> bool {
+        matches!(self.ops, Ops::Genesis { .. }) && self.origin == Origin::Service
+    }
+}
+
+impl Ops {
+    /// What the change wrote that creates a document.
+    pub fn genesis(clock: Clock, clocks: BTreeMap<FieldName, Clock>) -> Self {
+        Self::Genesis { clock, clocks, origins: BTreeMap::new(), values: Fields::new() }
     }
 }
 
@@ -123,6 +145,12 @@ pub enum Ops {
         /// Fields with a clock of their own.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         clocks: BTreeMap<FieldName, Clock>,
+        /// Fields that somebody else wrote than the entry says: those of a change that begins a later epoch.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        origins: BTreeMap<FieldName, Origin>,
+        /// The values, where the document that held them is sealed.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        values: Fields,
     },
     /// An edit.
     Edit(BTreeMap<FieldName, Op>),

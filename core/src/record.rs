@@ -7,6 +7,7 @@ use crate::{
     ids::{ConnectionId, ModelName, RecordId, TenantId},
     journal::ChangeEntry,
     replica::Replica,
+    repo::DocumentId,
     time::Millis,
     value::Fields,
 };
@@ -22,6 +23,8 @@ pub struct RecordState {
     pub model: ModelName,
     /// Counts every commit of this record, replicas included; a commit names the revision it was computed from.
     pub revision: u64,
+    /// How often the record's history has begun anew.
+    pub epoch: u32,
     /// Counts the changes of the document that users see.
     pub version: u64,
     /// The values that the document shows, kept beside it so that most readings need not load it.
@@ -38,4 +41,11 @@ pub struct RecordState {
     pub first_seen_at: Millis,
     /// When the document last changed.
     pub last_modified_at: Millis,
+}
+
+impl RecordState {
+    /// The id under which clients have the record's document. It is another one in each epoch.
+    pub fn document_id(&self) -> DocumentId {
+        DocumentId::of_epoch(self.id, self.epoch)
+    }
 }

@@ -19,9 +19,10 @@ use automerge::{
 pub use self::received::{Written, WrittenField, merge_texts, root_touched_by};
 use self::values::{decode, hydrate_value, insert, write_value};
 use crate::{
-    ids::{ConnectionId, FieldName, ModelName, TenantId},
+    ids::{ConnectionId, FieldName, ModelName, RecordId, TenantId},
     journal::{Hash, Heads},
     model::{Field, Model},
+    policies::Merge,
     time::Millis,
     value::{Fields, Value},
 };
@@ -58,6 +59,11 @@ impl Actor {
     /// The actor of compensating ops.
     pub fn service(tenant: &TenantId, epoch: u32) -> Self {
         Self::derive("service", tenant.as_str(), "", epoch)
+    }
+
+    /// The actor of the change that begins a record's epoch.
+    pub fn epoch(tenant: &TenantId, record: RecordId, epoch: u32) -> Self {
+        Self::derive("epoch", tenant.as_str(), &record.to_string(), epoch)
     }
 
     /// Whether a client's actor pretends to be this one, or one that Automerge derives from it for an edit at earlier heads.
@@ -103,10 +109,26 @@ pub struct Put<'a> {
 impl Document {
     /// Creates the document of a new record in one batch-initialised change. Blank fields are left out: absent means "not managed".
     pub fn genesis(actor: &Actor, model: &Model, fields: &Fields, at: Millis) -> Result<(Self, Hash), DocumentError> {
+        Self::begin(actor, model, fields, at, |_, value| !value.is_blank())
+    }
+
+    /// The document of a record's new epoch: the same whoever makes it, and whenever. What was cleared stays cleared.
+    pub fn renewed(actor: &Actor, model: &Model, fields: &Fields) -> Result<(Self, Hash), DocumentError> {
+        let says = |field: &Field, value: &Value| !value.is_blank() || field.policy.merge() == Merge::Register;
+        Self::begin(actor, model, fields, Millis(0), says)
+    }
+
+    fn begin(
+        actor: &Actor,
+        model: &Model,
+        fields: &Fields,
+        at: Millis,
+        says: impl Fn(&Field, &Value) -> bool,
+    ) -> Result<(Self, Hash), DocumentError> {
         let mut doc = Automerge::new().with_actor(actor.0.clone());
         let mut members = hydrate::Map::default();
         for (name, value) in fields {
-            if let Some(field) = model.field(name).filter(|_| !value.is_blank()) {
+            if let Some(field) = model.field(name).filter(|field| says(field, value)) {
                 insert(&mut members, name.as_str(), hydrate_value(field, value, &doc));
             }
         }

@@ -85,7 +85,7 @@ impl Pass<'_> {
         }
         let mut reflected = Reflected { common: heads, ..Reflected::default() };
         for name in side.mapping.fields() {
-            if !matches!(self.standing_of(replica, side, name), Standing::Agrees) {
+            if !self.agrees(replica, side, name) {
                 reflected.set(name, replica.reflected.of(name).clone());
             }
         }
@@ -138,6 +138,11 @@ impl Pass<'_> {
             Standing::Owed(value) => Some(value),
             Standing::Agrees | Standing::Apart => None,
         }
+    }
+
+    /// Whether the system shows the record's value of this field.
+    pub(super) fn agrees(&self, replica: &Replica, side: &Side, name: &FieldName) -> bool {
+        matches!(self.standing_of(replica, side, name), Standing::Agrees)
     }
 
     fn standing_of(&self, replica: &Replica, side: &Side, name: &FieldName) -> Standing {

@@ -22,7 +22,7 @@ pub(super) fn create(
     let actor = Actor::principal(&plan.tenant, principal, WRITER_EPOCH);
     let fields = link::said(fields);
     let (document, hash) = Document::genesis(&actor, &plan.model, &fields, now.at)?;
-    let ops = Ops::Genesis { clock: Clock::exact(now.at), clocks: Default::default() };
+    let ops = Ops::genesis(Clock::exact(now.at), Default::default());
     let entry = ChangeEntry { hash, at: now.at, origin: Origin::Client(principal.to_owned()), ops };
     let state = newborn(plan, id, document, entry.clone(), fields, now);
     link::finish_created(plan, state, entry, now)
@@ -30,8 +30,7 @@ pub(super) fn create(
 
 impl Pass<'_> {
     pub(super) fn client_edit(&mut self, edit: &ClientEdit) -> Result<(), ReconcileError> {
-        let actor = Actor::principal(&self.state.tenant, &edit.principal, WRITER_EPOCH);
-        let origin = Origin::Client(edit.principal.clone());
+        let (actor, origin) = self.client(&edit.principal);
         if edit.delete == Some(false) && self.state.deleted.is_some() {
             self.undelete(&origin, &actor)?;
         }
@@ -55,6 +54,11 @@ impl Pass<'_> {
             self.delete(&origin, &actor)?;
         }
         Ok(())
+    }
+
+    /// As whom the service writes what a client of the API edits.
+    pub(super) fn client(&self, principal: &str) -> (Actor, Origin) {
+        (Actor::principal(&self.state.tenant, principal, WRITER_EPOCH), Origin::Client(principal.to_owned()))
     }
 
     /// A person has chosen: the field is written again everywhere.

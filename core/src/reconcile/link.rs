@@ -41,7 +41,7 @@ pub(super) fn create(
         hash,
         at: now.at,
         origin: Origin::Connection(connection.clone()),
-        ops: Ops::Genesis { clock, clocks },
+        ops: Ops::genesis(clock, clocks),
     };
     let mut state = newborn(plan, id, document, entry.clone(), fields, now);
     let heads = state.document.heads().clone();

@@ -350,11 +350,7 @@ impl Pass<'_> {
         let value = self.state.fields.get(name).cloned().unwrap_or_default();
         self.state.journal.iter().rev().find_map(|entry| {
             let clock = entry.clock_of(name)?;
-            let inherited = match &entry.ops {
-                Ops::Edit(ops) => ops.get(name).and_then(|op| op.inherited.clone()),
-                _ => None,
-            };
-            let origin = inherited.unwrap_or_else(|| entry.origin.clone());
+            let origin = entry.origin_of(name).clone();
             Some(Candidate { op: entry.hash, value: value.clone(), origin, clock })
         })
     }
@@ -404,7 +400,12 @@ impl Pass<'_> {
         })
     }
 
-    fn genesis_value(&mut self, name: &FieldName, field: &Field, hash: Hash) -> Result<Option<Value>, ReconcileError> {
+    pub(super) fn genesis_value(
+        &mut self,
+        name: &FieldName,
+        field: &Field,
+        hash: Hash,
+    ) -> Result<Option<Value>, ReconcileError> {
         Ok(self.state.document.visible_at(name, field, &vec![hash])?.pop().map(|(_, value)| value))
     }
 
@@ -420,8 +421,9 @@ impl Pass<'_> {
                 let candidate = Candidate { op: hash, value: op.value.clone(), origin, clock: op.clock };
                 Ok(Known { candidate, over: op.over.clone(), arrival })
             }
-            Ops::Genesis { clock, clocks } => {
+            Ops::Genesis { clock, clocks, origins, .. } => {
                 let clock = *clocks.get(name).unwrap_or(clock);
+                let origin = origins.get(name).cloned().unwrap_or(origin);
                 let value = self.genesis_value(name, field, hash)?.unwrap_or_default();
                 Ok(Known { candidate: Candidate { op: hash, value, origin, clock }, over: Heads::new(), arrival })
             }

@@ -12,6 +12,7 @@
 //! * [`agree`]: after every input: which replicas agree with the record, and which are to be written.
 //! * [`prepare`]: computes what a delivery sends and opens the intent.
 //! * [`receipt`]: closes the intent.
+//! * [`renew`]: a long history begins anew.
 
 mod agree;
 mod deletes;
@@ -22,6 +23,7 @@ mod observe;
 mod prepare;
 mod receipt;
 mod receive;
+mod renew;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -37,6 +39,8 @@ use crate::{
     time::{Millis, Tick},
     value::{Fields, Value},
 };
+
+pub use self::{receive::written_at, renew::Sealed};
 
 /// The time, as the caller tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +97,8 @@ pub enum Input {
         /// Which system.
         connection: ConnectionId,
     },
+    /// The history is long enough: begin a new epoch, if nothing is lost by it.
+    Renew,
 }
 
 /// An edit by a client of the API: canonical values.
@@ -122,8 +128,10 @@ pub struct Received {
 pub struct Replayed {
     /// Whose edits they are.
     pub principal: String,
-    /// By field: the value that was there before, and the value since.
+    /// By field: the value that the client saw before, and the value that it wrote.
     pub fields: BTreeMap<FieldName, (Value, Value)>,
+    /// When, by the client's clock; `None` where it did not say.
+    pub written_at: Option<Millis>,
     /// Whether the client deleted (`Some(true)`) or restored the record.
     pub delete: Option<bool>,
 }
@@ -224,6 +232,8 @@ pub struct Outcome {
     pub follow_ups: BTreeSet<FollowUp>,
     /// For [`Input::Prepare`]: the intent to send.
     pub intent: Option<Intent>,
+    /// For [`Input::Renew`]: what the record left behind, where it began a new epoch.
+    pub sealed: Option<Box<Sealed>>,
 }
 
 impl Outcome {
@@ -238,6 +248,7 @@ impl Outcome {
             touched: BTreeSet::new(),
             follow_ups: BTreeSet::new(),
             intent: None,
+            sealed: None,
         }
     }
 
@@ -321,6 +332,7 @@ pub fn reconcile(plan: &SyncPlan, state: &mut RecordState, input: Input, now: No
         Input::Receipt { connection, intent, result } => pass.receipt(&connection, intent, result)?,
         Input::Merged { connection, into } => pass.merged(&connection, &into)?,
         Input::Replay { connection } => pass.replay(&connection)?,
+        Input::Renew => pass.renew()?,
     }
     pass.finish()
 }
@@ -435,6 +447,7 @@ fn newborn(
         id,
         model: plan.model.name.clone(),
         revision: 0,
+        epoch: 0,
         version: 1,
         fields,
         deleted: None,

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use automerge::Change;
 
-use super::{ClientEdit, Now, Outcome, Pass, Received, ReconcileError, Replayed, WRITER_EPOCH, newborn};
+use super::{
+    ClientEdit, Now, Outcome, Pass, Received, ReconcileError, Replayed, WRITER_EPOCH, merge::FieldEdit, newborn,
+};
 use crate::{
     conflict::Candidate,
     document::{Actor, Document, Put, Written, WrittenField, merge_texts},
@@ -35,7 +37,7 @@ pub(super) fn create(
         .changes
         .iter()
         .map(|change| {
-            let ops = Ops::Genesis { clock: clock_of(change, now.at), clocks: BTreeMap::new() };
+            let ops = Ops::genesis(clock_of(change, now.at), BTreeMap::new());
             ChangeEntry { hash: Hash(change.hash().0), at: now.at, origin: origin.clone(), ops }
         })
         .collect();
@@ -60,14 +62,21 @@ pub(super) fn create(
 
 /// When the client made the change: by its own clock, but never later than now.
 fn clock_of(change: &Change, now: Millis) -> Clock {
-    match change.timestamp() {
-        seconds if seconds > 0 => Clock {
-            at: Millis(seconds.saturating_mul(1_000).min(now.0)),
-            precision_ms: CHANGE_PRECISION_MS,
-            kind: ClockKind::Field,
-        },
-        _ => Clock::exact(now),
-    }
+    clock_at(written_at(change), now)
+}
+
+/// When the client made the change, as it says.
+pub fn written_at(change: &Change) -> Option<Millis> {
+    let seconds = change.timestamp();
+    (seconds > 0).then(|| Millis(seconds.saturating_mul(1_000)))
+}
+
+fn clock_at(written: Option<Millis>, now: Millis) -> Clock {
+    written.map_or(Clock::exact(now), |at| Clock {
+        at: at.min(now),
+        precision_ms: CHANGE_PRECISION_MS,
+        kind: ClockKind::Field,
+    })
 }
 
 impl Pass<'_> {
@@ -80,21 +89,47 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// Makes edits of a document that moved here as edits of the record: where others have changed the field meanwhile, sets,
-    /// texts and counters take both in.
+    /// Makes edits of a document that moved here as edits of the record. Where others have changed the field meanwhile, sets,
+    /// texts and counters take both in; other fields have two values that did not see each other, and their policy chooses.
     pub(super) fn replay_edits(&mut self, replayed: Replayed) -> Result<(), ReconcileError> {
-        let mut fields = Fields::new();
+        let clock = clock_at(replayed.written_at, self.now.at);
+        let (mut fields, mut beside) = (Fields::new(), Vec::new());
         for (name, (old, new)) in replayed.fields {
             let Some(field) = self.plan.model.field(&name) else { continue };
             let standing = self.state.fields.get(&name).cloned().unwrap_or_default();
-            if let Some(value) = admitted(field, merged(field, &old, &new, &standing)?) {
+            let Some(value) = admitted(field, merged(field, &old, &new, &standing)?) else { continue };
+            if field.policy.merge() == Merge::Register && !standing.same_as(&old) && !standing.same_as(&value) {
+                let (heads, unseen) = self.before_others(&name, field, &old)?;
+                beside.push(FieldEdit { name, old, new: value, clock, heads, unseen });
+            } else {
                 fields.insert(name, value);
             }
         }
+        let (actor, origin) = self.client(&replayed.principal);
+        beside.iter().for_each(|edit| self.forget_writes(&edit.name));
+        let names: Vec<FieldName> = beside.iter().map(|edit| edit.name.clone()).collect();
+        self.make_edits(&origin, &actor, beside)?;
         let edit = ClientEdit { principal: replayed.principal, fields, delete: replayed.delete, settles: false };
-        let (was_deleted, edited) = (self.state.deleted.is_some(), edit.fields.keys().cloned().collect::<Vec<_>>());
+        let was_deleted = self.state.deleted.is_some();
+        let edited = edit.fields.keys().cloned().chain(names).collect::<Vec<_>>();
         self.client_edit(&edit)?;
         if was_deleted && edit.delete.is_none() { self.revive_for(edited) } else { Ok(()) }
+    }
+
+    /// The heads at which a client edits that saw `old` and nothing of what others made of the field since: those at which
+    /// the epoch began. What stood there is named where it is not what the client saw.
+    fn before_others(
+        &mut self,
+        name: &FieldName,
+        field: &Field,
+        old: &Value,
+    ) -> Result<(Heads, Heads), ReconcileError> {
+        let genesis = self.state.journal.iter().rev().find(|entry| matches!(entry.ops, Ops::Genesis { .. }));
+        let heads: Heads = genesis.map(|entry| entry.hash).into_iter().collect();
+        let stood = self.state.document.visible_at(name, field, &heads)?;
+        let seen = stood.last().is_some_and(|(_, value)| value.same_as(old)) || stood.is_empty() && old.is_blank();
+        let unseen = if seen { Heads::new() } else { stood.into_iter().map(|(hash, _)| hash).collect() };
+        Ok((heads, unseen))
     }
 
     fn receive_change(&mut self, origin: &Origin, change: &Change) -> Result<(), ReconcileError> {
@@ -320,7 +355,7 @@ impl Pass<'_> {
         Ok(())
     }
 
-    fn service_actor(&self) -> Actor {
+    pub(super) fn service_actor(&self) -> Actor {
         Actor::service(&self.state.tenant, WRITER_EPOCH)
     }
 }

@@ -29,6 +29,19 @@ impl DocumentId {
         &self.0
     }
 
+    /// The id of a record's document in one epoch: in the first it has the record's bytes.
+    pub fn of_epoch(record: RecordId, epoch: u32) -> Self {
+        if epoch == 0 {
+            return record.into();
+        }
+        let mut hasher = blake3::Hasher::new_derive_key("syncline 2026 document of an epoch");
+        hasher.update(record.0.as_bytes());
+        hasher.update(&epoch.to_le_bytes());
+        let mut bytes = [0; 16];
+        hasher.finalize_xof().fill(&mut bytes);
+        Self(bytes)
+    }
+
     /// The URL under which clients open the document: `automerge:<id>`.
     pub fn url(&self) -> String {
         format!("{URL_PREFIX}{self}")

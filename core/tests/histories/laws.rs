@@ -159,6 +159,7 @@ impl World {
 
     /// Everything once more: no record version, no document change.
     pub(crate) fn check_repeats(&mut self) {
+        self.scope.epochs = false;
         let before = (self.state.version, self.state.document.heads().clone());
         for index in 0..self.systems.len() {
             for _ in 0..2 {

@@ -28,6 +28,9 @@ const SHARES_FROM: u64 = 4_000;
 /// How many failing seeds are listed.
 const LISTED_MAX: usize = 30;
 
+/// A record begins a new epoch only where all agree, which is rare amid trouble: such histories have calm between their parts.
+const PARTS: usize = 3;
+
 /// How many histories may pass before a mutant counts as not caught.
 const MUTANT_HISTORIES: u64 = 1_000;
 
@@ -55,8 +58,13 @@ fn run(seed: u64, scope: Scope) -> Result<Shares, String> {
     COLLECTS.set(true);
     let result = panic::catch_unwind(AssertUnwindSafe(|| {
         let mut world = World::new(seed, scope);
-        for _ in 0..scope.events {
-            world.event();
+        for part in 0..if scope.epochs { PARTS } else { 1 } {
+            if part > 0 {
+                world.settle();
+            }
+            for _ in 0..scope.events {
+                world.event();
+            }
         }
         world.settle();
         world.check();
@@ -85,7 +93,7 @@ fn run_all(name: &str, scope: impl Fn(u64) -> Scope) {
     }
     println!("{name}: {total}");
     if total.events > SHARES_FROM {
-        total.assert_trouble(scope(0).deletes && scope(1).deletes);
+        total.assert_trouble(scope(0).deletes && scope(1).deletes, scope(0).epochs);
     }
     for (seed, text) in broken.iter().take(LISTED_MAX) {
         println!("{name}: SYNCLINE_SEED={seed}: {}", text.lines().next().unwrap_or_default());
@@ -96,7 +104,7 @@ fn run_all(name: &str, scope: impl Fn(u64) -> Scope) {
 }
 
 fn scope(seed: u64, deletes: bool, cast: Cast) -> Scope {
-    Scope { systems: 2 + (seed % 3) as usize, events: 40, deletes, cast, mutant: None }
+    Scope { systems: 2 + (seed % 3) as usize, events: 40, deletes, epochs: false, cast, mutant: None }
 }
 
 #[test]
@@ -125,9 +133,18 @@ fn histories_of_merging_fields_converge_and_lose_nothing() {
 }
 
 #[test]
+fn histories_of_several_epochs_converge_and_lose_nothing() {
+    run_all("epochs", |seed| {
+        let cast = if seed % 3 == 0 { Cast::Merging } else { Cast::Registers };
+        Scope { epochs: true, events: 15, ..scope(seed, seed % 4 == 0, cast) }
+    });
+}
+
+#[test]
 fn every_mutant_is_caught() {
     for mutant in Mutant::ALL {
-        let scope = |seed| Scope { mutant: Some(mutant), ..scope(seed, false, Cast::Registers) };
+        let epochs = mutant == Mutant::LateSawAll;
+        let scope = |seed| Scope { mutant: Some(mutant), epochs, ..scope(seed, false, Cast::Registers) };
         let sound = |seed: u64| run(seed, Scope { mutant: None, ..scope(seed) }).is_ok();
         let caught = (0..MUTANT_HISTORIES).find(|seed| run(*seed, scope(*seed)).is_err() && sound(*seed));
         println!("{mutant:?}: caught by seed {caught:?}");

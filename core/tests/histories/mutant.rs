@@ -29,11 +29,13 @@ pub(crate) enum Mutant {
     NoHistory,
     /// A write is not written down before it is sent, so that nothing knows of it.
     ForgetIntent,
+    /// A client that comes back from an earlier epoch passes for one that saw what stands.
+    LateSawAll,
 }
 
 impl Mutant {
     /// Every mutant.
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::DropHeld,
         Self::ListAsById,
         Self::Rejuvenate,
@@ -46,5 +48,6 @@ impl Mutant {
         Self::MergedHeads,
         Self::NoHistory,
         Self::ForgetIntent,
+        Self::LateSawAll,
     ];
 }

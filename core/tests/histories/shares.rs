@@ -14,6 +14,9 @@ pub(crate) struct Shares {
     pub(crate) lost_answers: u64,
     /// Edits that no client of the provider could have seen.
     pub(crate) blind: u64,
+    pub(crate) epochs: u64,
+    /// Edits of a client that was cut off in an earlier epoch.
+    pub(crate) late: u64,
 }
 
 impl Shares {
@@ -26,15 +29,19 @@ impl Shares {
         self.deletes += other.deletes;
         self.lost_answers += other.lost_answers;
         self.blind += other.blind;
+        self.epochs += other.epochs;
+        self.late += other.late;
     }
 
     /// Histories without trouble prove nothing: each kind must be a share of the events.
-    pub(crate) fn assert_trouble(&self, deletes: bool) {
+    pub(crate) fn assert_trouble(&self, deletes: bool, epochs: bool) {
         for (name, part, expected) in [
             ("same-field races", self.races, true),
             ("stale reads", self.stale_reads, true),
             ("repeats", self.repeats, true),
             ("deletes", self.deletes, deletes),
+            ("epochs", self.epochs * 2, epochs),
+            ("late edits", self.late * 5, epochs),
         ] {
             assert!(!expected || self.percent(part) >= 5.0, "too few {name}: {self}");
         }
@@ -55,6 +62,8 @@ impl fmt::Display for Shares {
             ("repeats", self.repeats),
             ("deletes", self.deletes),
             ("lost answers", self.lost_answers),
+            ("epochs", self.epochs),
+            ("late edits", self.late),
         ] {
             write!(f, ", {name} {:.1} %", self.percent(part))?;
         }

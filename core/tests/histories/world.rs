@@ -10,7 +10,7 @@ use syncline_core::{
     mapping::{Mapping, MappingSpec},
     model::{DeleteEffect, DeleteRace, DeleteRule, Model},
     plan::{Side, SyncPlan},
-    reconcile::{self, ClientEdit, FollowUp, Input, Now, Outcome},
+    reconcile::{self, ClientEdit, FollowUp, Input, Now, Outcome, Replayed},
     record::RecordState,
     replica::{Observation, Source},
     time::{Millis, Tick},
@@ -30,6 +30,8 @@ pub(crate) struct Scope {
     pub(crate) systems: usize,
     pub(crate) events: usize,
     pub(crate) deletes: bool,
+    /// The record's history begins anew now and then, and a client was cut off before it did.
+    pub(crate) epochs: bool,
     pub(crate) cast: Cast,
     pub(crate) mutant: Option<Mutant>,
 }
@@ -69,6 +71,8 @@ pub(crate) struct World {
     pub(crate) deleted_values: Vec<(FieldName, Value)>,
     /// Edits that the write under way overwrote without a trace at the provider.
     pub(crate) overwritten: Vec<(FieldName, Value)>,
+    /// What a client has that was cut off in an earlier epoch, or will have been.
+    away: Option<(u32, Fields)>,
     /// The last answer to a write, for [`Mutant::ReuseAnswer`].
     pub(crate) last_answer: Option<Box<Observation>>,
 }
@@ -160,6 +164,7 @@ impl World {
             scope,
             deleted_values: Vec::new(),
             overwritten: Vec::new(),
+            away: None,
             last_answer: None,
         };
         world.absorb("create", outcome);
@@ -219,6 +224,9 @@ impl World {
         self.advance();
         self.shares.events += 1;
         let index = self.rng.random_range(0..self.systems.len());
+        if self.scope.epochs && self.rng.random_bool(0.12) {
+            return self.be_away();
+        }
         match self.rng.random_range(0..100) {
             0..22 => self.user_edit(index),
             22..32 => self.client_edit(),
@@ -279,6 +287,31 @@ impl World {
         self.note(format!("client sets {name} to {}", value.to_json()));
         let fields = Fields::from([(name, value)]);
         self.input(Input::Edited(ClientEdit { principal: "app".into(), fields, delete: None, settles }));
+    }
+
+    /// A client goes away with what it sees, and comes back with an edit once the record has begun another epoch.
+    pub(crate) fn be_away(&mut self) {
+        match self.away.take() {
+            None if self.state.deleted.is_none() => self.away = Some((self.state.epoch, self.state.fields.clone())),
+            Some((epoch, seen)) if epoch < self.state.epoch && self.state.deleted.is_none() => self.come_back(&seen),
+            away => self.away = away,
+        }
+    }
+
+    fn come_back(&mut self, seen: &Fields) {
+        let name = self.random_name();
+        let mut saw = seen.get(&name).cloned().unwrap_or_default();
+        let value = self.fresh_value(&name, &saw);
+        self.shares.edits += 1;
+        self.shares.late += 1;
+        self.log.push(Logged { field: name.clone(), value: value.clone(), saw: saw.clone() });
+        self.note(format!("client comes back, saw {} for {name}, sets {}", saw.to_json(), value.to_json()));
+        if self.scope.mutant == Some(Mutant::LateSawAll) {
+            saw = self.shown(&name);
+        }
+        let fields = BTreeMap::from([(name, (saw, value))]);
+        let written_at = Some(self.now);
+        self.input(Input::Replayed(Replayed { principal: "late".into(), fields, written_at, delete: None }));
     }
 
     pub(crate) fn poll(&mut self, index: usize) {
@@ -375,7 +408,21 @@ impl World {
         let outcome = reconcile::reconcile(&self.plan, &mut self.state, input, now)
             .unwrap_or_else(|error| panic!("{error}\n{}", self.trace.join("\n")));
         self.absorb(&label, outcome.clone());
+        if self.scope.epochs && self.rng.random_bool(0.3) {
+            self.renew();
+        }
         outcome
+    }
+
+    /// The record begins a new epoch, if it may.
+    fn renew(&mut self) {
+        let now = self.at();
+        let outcome = reconcile::reconcile(&self.plan, &mut self.state, Input::Renew, now)
+            .unwrap_or_else(|error| panic!("{error}\n{}", self.trace.join("\n")));
+        if outcome.sealed.is_some() {
+            self.shares.epochs += 1;
+            self.absorb("epoch ", outcome);
+        }
     }
 
     fn absorb(&mut self, label: &str, outcome: Outcome) {

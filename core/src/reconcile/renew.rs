@@ -1,0 +1,109 @@
+//! Epochs: a record whose history has grown long begins anew, with a document and a journal that hold what stands and nothing
+//! else. The old document is sealed: whoever still has it is told where the record went, and what they write there is replayed.
+
+use std::collections::BTreeMap;
+
+use super::{Pass, ReconcileError};
+use crate::{
+    document::{Actor, Document},
+    ids::FieldName,
+    journal::{ChangeEntry, Hash, Ops, Origin},
+    outbox::Delivery,
+    replica::{Link, Reflected, Replica},
+    repo::DocumentId,
+    time::Clock,
+    value::Fields,
+};
+
+/// What a record leaves behind when it begins a new epoch.
+#[derive(Clone, Debug)]
+pub struct Sealed {
+    /// The id of the document that is sealed.
+    pub id: DocumentId,
+    /// That document, which says where the record went.
+    pub document: Document,
+    /// Where the record's first change stood in the journal, with the values that only the document kept until now; `None`
+    /// in later epochs, whose first change repeats what is known.
+    pub genesis: Option<ChangeEntry>,
+}
+
+impl Pass<'_> {
+    /// Begins a new epoch, but only where nothing is lost by it: every system shows what the record says, so that there is
+    /// nobody whose next edit would have to be placed in the old history. Otherwise nothing happens.
+    pub(super) fn renew(&mut self) -> Result<(), ReconcileError> {
+        if !self.is_settled() {
+            return Ok(());
+        }
+        let genesis = self.repeat_genesis()?;
+        let (mut clocks, mut origins) = (BTreeMap::new(), BTreeMap::new());
+        let names: Vec<FieldName> = self.state.fields.keys().cloned().collect();
+        for name in names {
+            if let Some(standing) = self.standing(&name)? {
+                clocks.insert(name.clone(), standing.clock);
+                origins.insert(name, standing.origin);
+            }
+        }
+        let (tenant, model) = (&self.state.tenant, &self.plan.model);
+        let sealed_id = self.state.document_id();
+        self.state.epoch += 1;
+        let (document, hash) =
+            Document::renewed(&Actor::epoch(tenant, self.state.id, self.state.epoch), model, &self.state.fields)?;
+        let mut sealed = std::mem::replace(&mut self.state.document, document);
+        let (service, moved_to) = (self.service_actor(), self.state.document_id().url());
+        sealed.mirror(&service, model, &self.state.fields, None, &moved_to, self.now.at)?;
+        self.state.journal.clear();
+        let ops = Ops::Genesis { clock: Clock::exact(self.now.at), clocks, origins, values: Fields::new() };
+        self.record(ChangeEntry { hash, at: self.now.at, origin: Origin::Service, ops });
+        self.reflect(hash);
+        self.out.sealed = Some(Box::new(Sealed { id: sealed_id, document: sealed, genesis }));
+        Ok(())
+    }
+
+    /// Whether every system shows what the record says, and no read or write is under way that could say otherwise.
+    fn is_settled(&self) -> bool {
+        let known = self.state.replicas.keys().all(|connection| self.plan.sides.contains_key(connection));
+        let settled = |replica: &Replica| {
+            replica.intent.is_none()
+                && replica.held.is_empty()
+                && replica.written.is_empty()
+                && replica.parked.is_empty()
+                && replica.delivery == Delivery::Clean
+                && !replica.unread_end()
+        };
+        known
+            && self.state.deleted.is_none()
+            && self.plan.sides.iter().all(|(connection, side)| {
+                self.state.replicas.get(connection).is_some_and(|replica| {
+                    settled(replica)
+                        && match replica.link {
+                            Link::Linked { .. } => side.mapping.fields().all(|name| self.agrees(replica, side, name)),
+                            _ => self.owed(replica, side).is_none(),
+                        }
+                })
+            })
+    }
+
+    /// Every system has seen the first change of the epoch.
+    fn reflect(&mut self, hash: Hash) {
+        for (connection, replica) in &mut self.state.replicas {
+            if !matches!(replica.link, Link::Unlinked) {
+                replica.reflected = Reflected { common: vec![hash], ..Reflected::default() };
+                self.out.touched.insert(connection.clone());
+            }
+        }
+    }
+
+    /// The change that created the record, with its values, which will not be read from a document any more.
+    fn repeat_genesis(&mut self) -> Result<Option<ChangeEntry>, ReconcileError> {
+        let Some(mut first) = self.state.journal.first().filter(|_| self.state.epoch == 0).cloned() else {
+            return Ok(None);
+        };
+        let Ops::Genesis { values, .. } = &mut first.ops else { return Ok(None) };
+        for (name, field) in &self.plan.model.fields {
+            if let Some(value) = self.genesis_value(name, field, first.hash)? {
+                values.insert(name.clone(), value);
+            }
+        }
+        Ok(Some(first))
+    }
+}
