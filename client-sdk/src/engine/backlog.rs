@@ -99,8 +99,7 @@ impl Engine {
         let Some(session) = &mut self.session else { return };
         let (Some(doc), Some(server)) = (self.cache.get(id), session.server.clone()) else { return };
         doc.join(session.number, session.opened.contains(&id));
-        let is_sealed = doc.moved_to().is_some();
-        let message = doc.message(is_sealed);
+        let message = doc.message();
         let is_settled = doc.is_settled();
         session.opened.insert(id);
         if is_settled {

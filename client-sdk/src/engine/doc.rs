@@ -179,9 +179,9 @@ impl Doc {
         self.session = 0;
     }
 
-    /// The next message to the server, if one is due. `is_sealed` keeps changes back: they belong into another document.
-    pub(super) fn message(&mut self, is_sealed: bool) -> Option<Outgoing> {
-        if self.is_outstanding || (is_sealed && self.state.have_responded) {
+    /// The next message to the server, if one is due.
+    pub(super) fn message(&mut self) -> Option<Outgoing> {
+        if self.is_outstanding {
             return None;
         }
         let is_first = !self.state.have_responded;

@@ -1,8 +1,9 @@
 //! Documents that take another's place.
 //!
-//! A sealed document says `moved_to`. The record moves when its new document has been fetched: the difference between
-//! what the server had of the old one and what stands here is made on the new one, field by field, and in the same commit
-//! the old one goes. Until then the old one goes on taking local edits, so nothing waits and nothing is lost.
+//! A sealed document says `moved_to`. The record moves when its new document has been fetched and the server has what was
+//! edited in the old one, which goes in the same commit. Where the server does not take that, the difference between what it
+//! had of the old document and what stands here is made on the new one, field by field. Until then the old one goes on taking
+//! local edits, so nothing waits and nothing is lost.
 
 use syncline_core::{ids::RecordId, repo::DocumentId, time::Millis};
 
@@ -68,14 +69,14 @@ impl Engine {
         }
     }
 
-    /// Whether it is known which changes of the old document the server has: it has spoken in this connection, and
-    /// nothing that was sent is unanswered.
+    /// Whether the server has everything that was edited in the old document, or will not take it: what it takes it makes in the
+    /// new one, beside what others made of the same fields meanwhile, as only it can.
     fn is_closed(&mut self, row: &Row) -> bool {
         let Some(session) = &self.session else { return false };
         let is_unavailable = session.unavailable.contains(&row.document);
         let Some(doc) = self.cache.get(row.document) else { return true };
         doc.join(session.number, session.opened.contains(&row.document));
-        is_unavailable || doc.is_heard() && (row.refused.is_some() || !doc.is_in_doubt())
+        is_unavailable || doc.is_heard() && (row.refused.is_some() || row.pending == 0 && !doc.is_in_doubt())
     }
 
     fn is_here(&mut self, target: DocumentId) -> bool {

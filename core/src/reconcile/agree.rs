@@ -6,9 +6,10 @@ use crate::{
     ids::{ConnectionId, FieldName},
     model::DeleteEffect,
     outbox::Delivery,
-    plan::Side,
+    plan::{Side, SyncPlan},
+    record::RecordState,
     replica::{IntentVerb, Link, Parked, Reflected, Replica},
-    value::Value,
+    value::{Fields, Value},
 };
 
 /// How one mapped field of a replica stands against the record.
@@ -85,7 +86,7 @@ impl Pass<'_> {
         }
         let mut reflected = Reflected { common: heads, ..Reflected::default() };
         for name in side.mapping.fields() {
-            if !self.agrees(replica, side, name) {
+            if !agrees(&self.state.fields, replica, side, name) {
                 reflected.set(name, replica.reflected.of(name).clone());
             }
         }
@@ -116,50 +117,53 @@ impl Pass<'_> {
 
     /// What a delivery to this replica would do now.
     pub(super) fn owed(&self, replica: &Replica, side: &Side) -> Option<IntentVerb> {
-        if !side.writes {
-            return None;
-        }
-        let any_field =
-            || side.mapping.fields().any(|name| matches!(self.standing_of(replica, side, name), Standing::Owed(_)));
-        match (&replica.link, self.state.deleted) {
-            (Link::Linked { .. }, Some(_)) => {
-                (self.plan.model.deletes.effect == DeleteEffect::Propagate).then_some(IntentVerb::Delete)
-            }
-            (Link::Linked { .. }, None) => any_field().then_some(IntentVerb::Update),
-            (Link::Unlinked, None) if side.creates => any_field().then_some(IntentVerb::Create),
-            (Link::Gone { .. }, None) if side.creates => Some(IntentVerb::Create),
-            _ => None,
-        }
+        owed(self.plan, self.state, replica, side)
     }
 
     /// The value that a delivery would send for this field now.
     pub(super) fn owed_value(&self, replica: &Replica, side: &Side, name: &FieldName) -> Option<Value> {
-        match self.standing_of(replica, side, name) {
+        match standing_of(&self.state.fields, replica, side, name) {
             Standing::Owed(value) => Some(value),
             Standing::Agrees | Standing::Apart => None,
         }
     }
+}
 
-    /// Whether the system shows the record's value of this field.
-    pub(super) fn agrees(&self, replica: &Replica, side: &Side, name: &FieldName) -> bool {
-        matches!(self.standing_of(replica, side, name), Standing::Agrees)
+/// What a delivery to this replica would do now.
+pub(super) fn owed(plan: &SyncPlan, state: &RecordState, replica: &Replica, side: &Side) -> Option<IntentVerb> {
+    if !side.writes {
+        return None;
     }
-
-    fn standing_of(&self, replica: &Replica, side: &Side, name: &FieldName) -> Standing {
-        let value = self.state.fields.get(name);
-        let projected = match value.map(|value| side.mapping.project(name, value)) {
-            Some(Ok(projected)) => projected,
-            Some(Err(_)) => return Standing::Apart,
-            None => Value::Null,
-        };
-        let baseline = replica.baseline.get(name).unwrap_or(&Value::Null);
-        let stored = replica.stored.get(name);
-        if baseline.same_as(&projected) || stored.is_some_and(|form| form.sent == projected && form.stored == *baseline)
-        {
-            return Standing::Agrees;
+    let owes = |name| matches!(standing_of(&state.fields, replica, side, name), Standing::Owed(_));
+    let any_field = || side.mapping.fields().any(owes);
+    match (&replica.link, state.deleted) {
+        (Link::Linked { .. }, Some(_)) => {
+            (plan.model.deletes.effect == DeleteEffect::Propagate).then_some(IntentVerb::Delete)
         }
-        let sendable =
-            side.writes && side.mapping.writable(name) && value.is_some() && !replica.parked.contains_key(name);
-        if sendable { Standing::Owed(projected) } else { Standing::Apart }
+        (Link::Linked { .. }, None) => any_field().then_some(IntentVerb::Update),
+        (Link::Unlinked, None) if side.creates => any_field().then_some(IntentVerb::Create),
+        (Link::Gone { .. }, None) if side.creates => Some(IntentVerb::Create),
+        _ => None,
     }
+}
+
+/// Whether the system shows the record's value of this field.
+pub(super) fn agrees(fields: &Fields, replica: &Replica, side: &Side, name: &FieldName) -> bool {
+    matches!(standing_of(fields, replica, side, name), Standing::Agrees)
+}
+
+fn standing_of(fields: &Fields, replica: &Replica, side: &Side, name: &FieldName) -> Standing {
+    let value = fields.get(name);
+    let projected = match value.map(|value| side.mapping.project(name, value)) {
+        Some(Ok(projected)) => projected,
+        Some(Err(_)) => return Standing::Apart,
+        None => Value::Null,
+    };
+    let baseline = replica.baseline.get(name).unwrap_or(&Value::Null);
+    let stored = replica.stored.get(name);
+    if baseline.same_as(&projected) || stored.is_some_and(|form| form.sent == projected && form.stored == *baseline) {
+        return Standing::Agrees;
+    }
+    let sendable = side.writes && side.mapping.writable(name) && value.is_some() && !replica.parked.contains_key(name);
+    if sendable { Standing::Owed(projected) } else { Standing::Apart }
 }

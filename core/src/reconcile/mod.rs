@@ -40,7 +40,10 @@ use crate::{
     value::{Fields, Value},
 };
 
-pub use self::{receive::written_at, renew::Sealed};
+pub use self::{
+    receive::written_at,
+    renew::{Sealed, may_renew},
+};
 
 /// The time, as the caller tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,12 +3,17 @@
 
 use std::collections::BTreeMap;
 
-use super::{Pass, ReconcileError};
+use super::{
+    Pass, ReconcileError,
+    agree::{agrees, owed},
+};
 use crate::{
     document::{Actor, Document},
     ids::FieldName,
     journal::{ChangeEntry, Hash, Ops, Origin},
     outbox::Delivery,
+    plan::{Side, SyncPlan},
+    record::RecordState,
     replica::{Link, Reflected, Replica},
     repo::DocumentId,
     time::Clock,
@@ -31,7 +36,7 @@ impl Pass<'_> {
     /// Begins a new epoch, but only where nothing is lost by it: every system shows what the record says, so that there is
     /// nobody whose next edit would have to be placed in the old history. Otherwise nothing happens.
     pub(super) fn renew(&mut self) -> Result<(), ReconcileError> {
-        if !self.is_settled() {
+        if !may_renew(self.plan, self.state) {
             return Ok(());
         }
         let genesis = self.repeat_genesis()?;
@@ -59,30 +64,6 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// Whether every system shows what the record says, and no read or write is under way that could say otherwise.
-    fn is_settled(&self) -> bool {
-        let known = self.state.replicas.keys().all(|connection| self.plan.sides.contains_key(connection));
-        let settled = |replica: &Replica| {
-            replica.intent.is_none()
-                && replica.held.is_empty()
-                && replica.written.is_empty()
-                && replica.parked.is_empty()
-                && replica.delivery == Delivery::Clean
-                && !replica.unread_end()
-        };
-        known
-            && self.state.deleted.is_none()
-            && self.plan.sides.iter().all(|(connection, side)| {
-                self.state.replicas.get(connection).is_some_and(|replica| {
-                    settled(replica)
-                        && match replica.link {
-                            Link::Linked { .. } => side.mapping.fields().all(|name| self.agrees(replica, side, name)),
-                            _ => self.owed(replica, side).is_none(),
-                        }
-                })
-            })
-    }
-
     /// Every system has seen the first change of the epoch.
     fn reflect(&mut self, hash: Hash) {
         for (connection, replica) in &mut self.state.replicas {
@@ -106,4 +87,26 @@ impl Pass<'_> {
         }
         Ok(Some(first))
     }
+}
+
+/// Whether every system shows what the record says, and no read or write is under way that could say otherwise: then a new
+/// epoch can begin.
+pub fn may_renew(plan: &SyncPlan, state: &RecordState) -> bool {
+    let settled = |replica: &Replica| {
+        replica.intent.is_none()
+            && replica.held.is_empty()
+            && replica.written.is_empty()
+            && replica.parked.is_empty()
+            && replica.delivery == Delivery::Clean
+            && !replica.unread_end()
+    };
+    let agrees = |replica: &Replica, side: &Side| match replica.link {
+        Link::Linked { .. } => side.mapping.fields().all(|name| agrees(&state.fields, replica, side, name)),
+        _ => owed(plan, state, replica, side).is_none(),
+    };
+    let known = state.replicas.keys().all(|connection| plan.sides.contains_key(connection));
+    let mut replicas = plan.sides.iter().map(|(connection, side)| (state.replicas.get(connection), side));
+    known
+        && state.deleted.is_none()
+        && replicas.all(|(replica, side)| replica.is_some_and(|replica| settled(replica) && agrees(replica, side)))
 }

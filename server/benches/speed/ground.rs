@@ -6,7 +6,7 @@ use syncline_core::{
     ids::ConnectionId, plan::SyncPlan, remote::RemoteObject, replica::Source, repo::StorageId, value::Fields,
 };
 use syncline_server::{
-    config::{Config, FixedEnvironment},
+    config::{Config, FixedEnvironment, History},
     engine::{
         clock::Clock,
         intake::{Arrival, Batch, Intake},
@@ -56,7 +56,14 @@ impl Ground {
         let clock = Arc::new(Clock::new(store.clone()));
         let tally = Arc::new(Tally::default());
         let repo = RepoHub::new(StorageId::new("bench")?);
-        let intake = Intake::new(store.clone(), clock.clone(), Arc::new(FeedHub::new()), repo, tally.clone());
+        let intake = Intake::new(
+            store.clone(),
+            clock.clone(),
+            Arc::new(FeedHub::new()),
+            repo,
+            tally.clone(),
+            History::default(),
+        );
         Ok(Self { plan: plan()?, intake, clock, tally, store, _folder: folder })
     }
 

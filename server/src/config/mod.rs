@@ -4,10 +4,11 @@
 //!
 //! * `yaml`: the file as a tree that knows its places. `spot`: strict reading of that tree. `problem`: what is wrong.
 //! * `secret`: secrets by environment variable or file. `name`: the names that users choose.
-//! * `server`, `repo`, `model`, `integration`, `connection`, `sync` with its `mapping`s, `api_key`: one section each.
+//! * `server`, `repo`, `history`, `model`, `integration`, `connection`, `sync` with its `mapping`s, `api_key`: one section each.
 
 mod api_key;
 mod connection;
+mod history;
 mod integration;
 mod mapping;
 mod model;
@@ -34,6 +35,7 @@ use syncline_core::{
 pub use self::{
     api_key::ApiKey,
     connection::{Connection, InitialCredentials},
+    history::History,
     integration::Integration,
     problem::{Problem, Problems},
     repo::Repo,
@@ -45,7 +47,8 @@ pub use self::{
 use self::{problem::Report, secret::Resolver, spot::Spot};
 
 /// The keys of the file.
-const KEYS: &[&str] = &["version", "server", "repo", "models", "integrations", "connections", "syncs", "api_keys"];
+const KEYS: &[&str] =
+    &["version", "server", "repo", "history", "models", "integrations", "connections", "syncs", "api_keys"];
 /// The version of the file's shape that this build reads.
 const VERSION: u32 = 1;
 /// The largest file that is read.
@@ -58,6 +61,8 @@ pub struct Config {
     pub server: Server,
     /// What clients of the automerge-repo protocol may do.
     pub repo: Repo,
+    /// How long a record's history may grow.
+    pub history: History,
     /// The models by name.
     pub models: BTreeMap<ModelName, Model>,
     /// The integrations by name.
@@ -172,6 +177,7 @@ fn read(root: &Spot<'_>, resolver: Resolver<'_>) -> Option<Config> {
     Some(Config {
         server,
         repo: Repo::read(table.get("repo").as_ref()),
+        history: History::read(table.get("history").as_ref()),
         models: read_models,
         integrations: read_integrations,
         connections: read_connections,
@@ -220,11 +226,12 @@ mod tests {
 
     #[test]
     fn every_key_and_word_stands_on_the_documentation_page() {
-        let sections: [&[&str]; 16] = [
+        let sections: [&[&str]; 17] = [
             KEYS,
             secret::KEYS,
             server::KEYS,
             repo::KEYS,
+            history::KEYS,
             model::KEYS,
             model::FIELD_KEYS,
             model::DELETE_KEYS,

@@ -107,7 +107,8 @@ impl Engine {
         let stop = CancellationToken::new();
         let clock = Arc::new(Clock::new(store.clone()));
         let tally = Arc::new(Tally::default());
-        let intake = Arc::new(Intake::new(store.clone(), clock.clone(), feed, repo.clone(), tally.clone()));
+        let intake =
+            Arc::new(Intake::new(store.clone(), clock.clone(), feed, repo.clone(), tally.clone(), config.history));
         let sessions = open_sessions(config, &vault, &http, &key, &stop).await?;
         let (mut syncs, mut sides) = (Vec::new(), Vec::new());
         for (name, sync) in &config.syncs {

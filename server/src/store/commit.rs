@@ -80,6 +80,15 @@ pub struct RecordCommit {
     pub announcement: Option<Announcement>,
     /// The record's match keys, where they may have changed.
     pub match_keys: Option<Vec<MatchKey>>,
+    /// The record began the epoch that its state names: the first of the new journal entries is the first that counts.
+    pub renewed: Option<Renewed>,
+}
+
+/// What a record that begins a new epoch leaves in its journal.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Renewed {
+    /// The entry that created the record, to stand in place of the one that is there.
+    pub genesis: Option<ChangeEntry>,
 }
 
 impl RecordCommit {
@@ -94,6 +103,7 @@ impl RecordCommit {
             given_up: Vec::new(),
             announcement: None,
             match_keys: None,
+            renewed: None,
         }
     }
 

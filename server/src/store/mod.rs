@@ -34,7 +34,7 @@ use async_trait::async_trait;
 use syncline_core::{ids::TenantId, time::Tick};
 
 pub use self::{
-    commit::{Announcement, CommitBatch, Committed, ExternalRef, RecordCommit},
+    commit::{Announcement, CommitBatch, Committed, ExternalRef, RecordCommit, Renewed},
     error::{CommitError, StoreError},
 };
 

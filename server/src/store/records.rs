@@ -9,6 +9,7 @@ use syncline_core::{
     journal::ChangeEntry,
     live::Cursor,
     replica::Link,
+    repo::DocumentId,
     time::Millis,
     value::{Fields, Value},
 };
@@ -85,6 +86,8 @@ pub struct RecordRow {
     pub id: RecordId,
     /// Its model.
     pub model: ModelName,
+    /// Under which id clients have its document.
+    pub document: DocumentId,
     /// Counts its visible changes.
     pub version: u64,
     /// Its values.

@@ -102,12 +102,8 @@ pub(crate) fn newborn_with(tenant: &TenantId, n: u64, fields: Fields) -> RecordC
     let model = contact();
     let actor = Actor::connection(tenant, &crm(), 1);
     let (document, hash) = Document::genesis(&actor, &model, &fields, NOW).unwrap();
-    let entry = ChangeEntry {
-        hash,
-        at: NOW,
-        origin: origin(),
-        ops: Ops::Genesis { clock: Clock::arrival(NOW), clocks: BTreeMap::new() },
-    };
+    let entry =
+        ChangeEntry { hash, at: NOW, origin: origin(), ops: Ops::genesis(Clock::arrival(NOW), BTreeMap::new()) };
     let mut linked = replica(Link::Linked { id: external(n) }, Delivery::Clean);
     linked.baseline = fields.clone();
     linked.reflected = Reflected { common: vec![hash], fields: BTreeMap::new() };
@@ -124,6 +120,7 @@ pub(crate) fn newborn_with(tenant: &TenantId, n: u64, fields: Fields) -> RecordC
         id: id_of(tenant, n),
         model: model.name,
         revision: 0,
+        epoch: 0,
         version: 1,
         fields,
         deleted: None,

@@ -85,7 +85,7 @@ impl Pen {
         let at = self.now();
         let actor = Actor::principal(&who.tenant, &who.name, 0);
         let (document, hash) = Document::genesis(&actor, model, &fields, at).unwrap();
-        let ops = Ops::Genesis { clock: Clock::exact(at), clocks: BTreeMap::new() };
+        let ops = Ops::genesis(Clock::exact(at), BTreeMap::new());
         let entry = ChangeEntry { hash, at, origin: Origin::Client(who.name.clone()), ops };
         let changed = fields.keys().map(|field| changed(who, field, &Value::Null)).collect();
         let state = RecordState {
@@ -93,6 +93,7 @@ impl Pen {
             id,
             model: model.name.clone(),
             revision: 0,
+            epoch: 0,
             version: 1,
             fields,
             deleted: None,

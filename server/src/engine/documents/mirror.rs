@@ -34,11 +34,14 @@ impl Scribe {
         let before = held.document.get_heads();
         let mut copy = Document::of(std::mem::take(&mut held.document));
         let service = Actor::service(tenant, WRITER_EPOCH);
-        let moved_to = DocumentId::from(record).url();
+        let moved_to = state.document_id().url();
         let written = copy.mirror(&service, &sync.plan.model, &state.fields, state.deleted, &moved_to, Self::now());
         held.document = copy.into_automerge();
         written?;
-        self.commit_own(tenant, document, &mut held, before, Vec::new()).await.map(drop)
+        // The next change of a client builds on it.
+        let held = &mut *held;
+        held.document.get_changes(&before).iter().for_each(|change| held.ledger.note(change));
+        self.commit_own(tenant, document, held, before, Vec::new()).await.map(drop)
     }
 
     /// Makes a changed document durable, and then tells whoever has it open.

@@ -7,10 +7,10 @@ use std::{
 
 use automerge::{ActorId, Automerge, Change, ChangeHash, ReadDoc};
 use syncline_core::{
-    document::Document,
+    document::{Document, DocumentError},
     ids::{FieldName, RecordId, TenantId},
     model::Model,
-    reconcile::{Input, Replayed},
+    reconcile::{Input, Replayed, written_at},
     repo::{self, DocumentId, Known, Limits},
     value::{Fields, Value},
 };
@@ -273,7 +273,7 @@ impl Scribe {
         };
         let model = state.model.clone();
         if let Some(sync) = self.sync_of(tenant, &model).filter(|_| who.access.reaches(&model)) {
-            let replayed = difference(&held.document, &before, &sync.plan.model, &who.principal.name)?;
+            let replayed = difference(&held.document, &taken.accepted, &sync.plan.model, &who.principal.name)?;
             if !replayed.fields.is_empty() || replayed.delete.is_some() {
                 let arrivals = vec![Arrival::Known { record, input: Box::new(Input::Replayed(replayed)) }];
                 self.take_into(&sync, Batch::of(arrivals)).await?;
@@ -286,15 +286,21 @@ impl Scribe {
     }
 }
 
-/// What changed in a moved document since `before`, as edits of its record.
+/// What a client's changes made of a moved document, as edits of its record: from what the client saw to what it left, whatever
+/// others wrote into the document meanwhile.
 fn difference(
     document: &Automerge,
-    before: &[ChangeHash],
+    changes: &[Change],
     model: &Model,
     principal: &str,
 ) -> Result<Replayed, DocumentsError> {
-    let earlier = document.fork_at(before).map_err(syncline_core::document::DocumentError::from)?;
-    let (mut earlier, mut now) = (Document::of(earlier), Document::of(document.clone()));
+    let own: BTreeSet<ChangeHash> = changes.iter().map(Change::hash).collect();
+    let (seen, followed): (BTreeSet<ChangeHash>, BTreeSet<ChangeHash>) =
+        changes.iter().flat_map(|change| change.deps().iter().copied()).partition(|hash| !own.contains(hash));
+    let seen: Vec<ChangeHash> = seen.into_iter().collect();
+    let left: Vec<ChangeHash> = own.difference(&followed).copied().chain(seen.iter().copied()).collect();
+    let at = |heads: &[ChangeHash]| document.fork_at(heads).map(Document::of).map_err(DocumentError::from);
+    let (mut earlier, mut now) = (at(&seen)?, at(&left)?);
     let (old, new) = (earlier.fields(model)?, now.fields(model)?);
     let blank = Value::Null;
     let fields: BTreeMap<FieldName, (Value, Value)> = model
@@ -307,7 +313,8 @@ fn difference(
         .collect();
     let (was_deleted, is_deleted) = (earlier.says_deleted()?, now.says_deleted()?);
     let delete = (was_deleted != is_deleted).then_some(is_deleted);
-    Ok(Replayed { principal: principal.to_owned(), fields, delete })
+    let written_at = changes.iter().filter_map(written_at).max();
+    Ok(Replayed { principal: principal.to_owned(), fields, written_at, delete })
 }
 
 fn raw_bytes(changes: &[Change]) -> u64 {

@@ -24,7 +24,7 @@ use syncline_core::{
     document::Actor,
     ids::{ConnectionId, RecordId, TenantId},
     plan::SyncPlan,
-    reconcile::{FollowUp, Input, ReconcileError},
+    reconcile::{self, FollowUp, Input, ReconcileError},
     remote::RemoteObject,
     replica::{Intent, Observation},
     repo::{DocumentId, thread::Heads},
@@ -37,10 +37,11 @@ use super::{
     tally::{Noted, Tally},
 };
 use crate::{
+    config::History,
     live::FeedHub,
     repo::RepoHub,
     store::{
-        CommitError, Store, StoreError,
+        CommitError, RecordCommit, Store, StoreError,
         conflicts::Closing,
         documents::{ActorClaim, DocumentWrite},
         inbox::HintId,
@@ -67,6 +68,7 @@ pub struct Intake {
     gates: std::sync::Mutex<HashMap<TenantId, Arc<Mutex<()>>>>,
     mended: Mended,
     warm: Warm,
+    history: History,
 }
 
 /// One thing that arrived.
@@ -220,6 +222,7 @@ impl Intake {
         feed: Arc<FeedHub>,
         repo: Arc<RepoHub>,
         tally: Arc<Tally>,
+        history: History,
     ) -> Self {
         Self {
             store,
@@ -230,6 +233,7 @@ impl Intake {
             gates: std::sync::Mutex::default(),
             mended: Mended::default(),
             warm: Warm::default(),
+            history,
         }
     }
 
@@ -241,6 +245,24 @@ impl Intake {
     pub async fn take(&self, sync: &str, plan: &SyncPlan, batch: Batch) -> Result<Taken, IntakeError> {
         let gate = self.gate(&plan.tenant);
         let _one_at_a_time = gate.lock().await;
+        let (taken, long) = self.take_one(sync, plan, batch).await?;
+        if !long.is_empty() {
+            self.renew(sync, plan, long).await;
+        }
+        Ok(taken)
+    }
+
+    /// Begins new epochs of records whose history is too long. What keeps one from it is gone another time.
+    async fn renew(&self, sync: &str, plan: &SyncPlan, long: Vec<RecordId>) {
+        let renewal = |record| Arrival::Known { record, input: Box::new(Input::Renew) };
+        let batch = Batch::of(long.into_iter().map(renewal).collect());
+        if let Err(error) = self.take_one(sync, plan, batch).await {
+            tracing::warn!(tenant = %plan.tenant, %error, "long histories were not begun anew");
+        }
+    }
+
+    /// Takes a batch in, and says which records have too long a history and could begin a new one.
+    async fn take_one(&self, sync: &str, plan: &SyncPlan, batch: Batch) -> Result<(Taken, Vec<RecordId>), IntakeError> {
         let mut poisoned: HashMap<usize, String> = HashMap::new();
         let mut attempts = 0;
         loop {
@@ -259,6 +281,7 @@ impl Intake {
             let set_aside = &commit.batch.quarantine;
             let mended = self.mended.among(plan, tenant.as_ref(), &batch.arrivals, set_aside).await?;
             commit.batch.released.extend(mended);
+            let long = self.long_histories(plan, &mut commit.batch.records);
             match self.commit(plan, commit).await {
                 Err(CommitError::Stale(_)) if attempts < STALE_RETRIES_MAX => attempts += 1,
                 Err(CommitError::Taken { object, id, holder, connection }) if attempts < STALE_RETRIES_MAX => {
@@ -276,10 +299,20 @@ impl Intake {
                     noted.iter().for_each(|noted| self.tally.note(noted));
                     self.tally.quarantined(taken.quarantined.len() + batch.quarantine.len());
                     taken.quarantined.sort();
-                    return Ok(taken);
+                    return Ok((taken, long));
                 }
             }
         }
+    }
+
+    fn long_histories(&self, plan: &SyncPlan, records: &mut [RecordCommit]) -> Vec<RecordId> {
+        let long = records.iter_mut().map(|record| &mut record.state).filter_map(|state| {
+            let document = state.document_id();
+            let is_open = || self.repo.is_open(&plan.tenant, document);
+            let long = self.history.is_exceeded(state, is_open) && reconcile::may_renew(plan, state);
+            long.then_some(state.id)
+        });
+        long.collect()
     }
 
     async fn commit(&self, plan: &SyncPlan, commit: working::Commit) -> Result<Vec<Noted>, CommitError> {

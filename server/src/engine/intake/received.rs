@@ -8,7 +8,7 @@ use syncline_core::{
     ids::RecordId,
     journal::{Hash, Heads as JournalHeads, Origin},
     matching::Match,
-    reconcile::{self, Input, Now, Received, ReconcileError, Replayed, WRITER_EPOCH},
+    reconcile::{self, Input, Now, Received, ReconcileError, Replayed, Sealed, WRITER_EPOCH},
     record::RecordState,
     repo::{
         self, DocumentId, Known, Ledger, Limits, Refusal, RefusedChange, Use,
@@ -19,9 +19,12 @@ use syncline_core::{
 };
 
 use super::{Arrival, ClientChanges, Heard, working::Working};
-use crate::store::{
-    StoreError, TenantStore,
-    documents::{ActorClaim, DocumentKind, DocumentWrite},
+use crate::{
+    repo::RepoHub,
+    store::{
+        Renewed, StoreError, TenantStore,
+        documents::{ActorClaim, DocumentKind, DocumentWrite},
+    },
 };
 
 /// Heads as the sync protocol names them.
@@ -101,7 +104,12 @@ impl Working<'_> {
                     .iter()
                     .filter(|(_, value)| !value.is_blank())
                     .map(|(name, value)| (name.clone(), (Value::Null, value.clone())));
-                let replayed = Replayed { principal: offered.principal.clone(), fields: edits.collect(), delete: None };
+                let replayed = Replayed {
+                    principal: offered.principal.clone(),
+                    fields: edits.collect(),
+                    written_at: offered.changes.iter().filter_map(reconcile::written_at).max(),
+                    delete: None,
+                };
                 self.known(known, Input::Replayed(replayed), now)?;
                 known
             }
@@ -132,7 +140,7 @@ impl Working<'_> {
         let before = Heads::new();
         let service = Actor::service(&self.plan.tenant, WRITER_EPOCH);
         let state = &work.commit.state;
-        let moved_to = DocumentId::from(into).url();
+        let moved_to = state.document_id().url();
         copy.mirror(&service, &self.plan.model, &state.fields, state.deleted, &moved_to, now.at)?;
         let update = update(&mut copy, before)?;
         let write = DocumentWrite::Put {
@@ -144,6 +152,27 @@ impl Working<'_> {
             ops: copy.automerge()?.stats().num_ops,
         };
         self.moved.push((write, document, update));
+        Ok(())
+    }
+
+    /// Keeps the document that a record left behind when it began a new epoch, for those who still have it.
+    pub(super) fn seal(&mut self, record: RecordId, sealed: Sealed, hub: &RepoHub) -> Result<(), ReconcileError> {
+        let Some(work) = self.works.get_mut(&record) else { return Ok(()) };
+        let Sealed { id, mut document, genesis } = sealed;
+        work.commit.renewed = Some(Renewed { genesis });
+        let update = update(&mut document, std::mem::take(&mut work.heads_before))?;
+        let write = DocumentWrite::Put {
+            id,
+            kind: DocumentKind::Moved { record },
+            principal: String::new(),
+            heads: document.heads().clone(),
+            saved: document.save().to_vec(),
+            ops: document.automerge()?.stats().num_ops,
+        };
+        if hub.is_open(&self.plan.tenant, id) {
+            hub.watches().watch(&self.plan.tenant, record, id);
+        }
+        self.moved.push((write, id, update));
         Ok(())
     }
 

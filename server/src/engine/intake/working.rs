@@ -7,7 +7,7 @@ use syncline_core::{
     live::{Action, ChangedField},
     matching::{Match, MatchKey},
     plan::SyncPlan,
-    reconcile::{self, FollowUp, Input, Outcome, ReconcileError, Verdict},
+    reconcile::{self, FollowUp, Input, Outcome, ReconcileError, Sealed, Verdict},
     record::RecordState,
     remote::RemoteObject,
     replica::Observation,
@@ -47,6 +47,8 @@ pub(super) struct Working<'a> {
     pub(super) claims: Vec<ActorClaim>,
     /// Documents that are no record's own, with what is told of them.
     pub(super) moved: Vec<(DocumentWrite, DocumentId, Update)>,
+    /// What records left behind that began new epochs.
+    sealed: Vec<(RecordId, Sealed)>,
 }
 
 /// One record and what is to be committed of it.
@@ -55,7 +57,7 @@ pub(super) struct Work {
     /// The objects that the record was linked to when it was loaded.
     linked_before: Vec<ExternalRef>,
     /// The document's heads when it was loaded.
-    heads_before: Heads,
+    pub(super) heads_before: Heads,
     changed: bool,
 }
 
@@ -104,6 +106,7 @@ impl<'a> Working<'a> {
             owners: received::owners(tenant, arrivals).await?,
             claims: Vec::new(),
             moved: Vec::new(),
+            sealed: Vec::new(),
         })
     }
 
@@ -296,6 +299,9 @@ impl<'a> Working<'a> {
             self.order.push(record);
         }
         work.announce(&outcome, before);
+        if let Some(sealed) = outcome.sealed {
+            self.sealed.push((record, *sealed));
+        }
         work.commit.entries.extend(outcome.entries);
         work.commit.conflicts.extend(outcome.conflicts);
         work.commit.touched.extend(outcome.touched);
@@ -312,10 +318,14 @@ impl<'a> Working<'a> {
     pub(super) fn into_commit(mut self, batch: &Batch, hub: &RepoHub) -> Result<(Commit, Taken), IntakeError> {
         let mut records = Vec::with_capacity(self.order.len());
         let mut updates = Vec::new();
+        for (record, sealed) in std::mem::take(&mut self.sealed) {
+            self.seal(record, sealed, hub)?;
+        }
         for id in self.order {
             if let Some(mut work) = self.works.remove(&id) {
-                if hub.is_open(&self.plan.tenant, id.into()) {
-                    updates.extend(work.update()?.map(|update| (id.into(), update)));
+                let document = work.commit.state.document_id();
+                if hub.is_open(&self.plan.tenant, document) {
+                    updates.extend(work.update()?.map(|update| (document, update)));
                 }
                 records.push(work.finish());
             }

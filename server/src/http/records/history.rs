@@ -220,14 +220,22 @@ async fn earlier_value(
     Ok(value)
 }
 
+/// The record, with the journal of all its epochs.
 async fn load(state: &AppState, who: &Principal, named: &Named<'_>) -> Result<RecordState, Problem> {
-    let record = state.store.tenant(&who.tenant).load(&[named.id]).await?.pop();
-    record.filter(|record| record.model == named.model.name).ok_or_else(|| missing(&named.model.name, named.id))
+    let tenant = state.store.tenant(&who.tenant);
+    let missing = || missing(&named.model.name, named.id);
+    let record = tenant.load(&[named.id]).await?.pop();
+    let mut record = record.filter(|record| record.model == named.model.name).ok_or_else(missing)?;
+    if record.epoch > 0 {
+        record.journal = tenant.history(&named.model.name, named.id).await?.ok_or_else(missing)?;
+        record.journal.retain(|entry| !entry.begins_epoch());
+    }
+    Ok(record)
 }
 
 type Written = BTreeMap<FieldName, (Value, Clock, Option<Hash>)>;
 
-/// What an entry wrote. A genesis keeps no values in the journal; the document has them.
+/// What an entry wrote. A genesis keeps no values in the journal while the document has them.
 fn written(record: &mut RecordState, model: &Model, entry: &ChangeEntry) -> Result<Written, DocumentError> {
     match &entry.ops {
         Ops::Edit(ops) => {
@@ -235,7 +243,11 @@ fn written(record: &mut RecordState, model: &Model, entry: &ChangeEntry) -> Resu
             Ok(ops.collect())
         }
         Ops::Deleted(_) => Ok(Written::new()),
-        Ops::Genesis { clock, clocks } => {
+        Ops::Genesis { clock, clocks, values, .. } if record.epoch > 0 => {
+            let clock = |name: &FieldName| *clocks.get(name).unwrap_or(clock);
+            Ok(values.iter().map(|(name, value)| (name.clone(), (value.clone(), clock(name), None))).collect())
+        }
+        Ops::Genesis { clock, clocks, .. } => {
             let mut written = Written::new();
             for (name, field) in &model.fields {
                 let visible = record.document.visible_at(name, field, &vec![entry.hash])?;

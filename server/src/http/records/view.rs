@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use axum::http::HeaderValue;
 use serde::Serialize;
 use serde_json::Value as Json;
-use syncline_core::{replica::Link, repo::DocumentId};
+use syncline_core::replica::Link;
 use utoipa::ToSchema;
 
 use crate::{
@@ -104,7 +104,7 @@ impl RecordView {
             fields: row.fields.iter().map(|(name, value)| (name.to_string(), value.to_json())).collect(),
             meta: RecordMeta {
                 id: row.id.to_string(),
-                automerge_url: DocumentId::from(row.id).url(),
+                automerge_url: row.document.url(),
                 model: row.model.to_string(),
                 version: row.version,
                 first_seen_at: row.first_seen_at.to_rfc3339(),

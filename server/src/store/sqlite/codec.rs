@@ -41,6 +41,11 @@ pub(super) fn encode_heads(heads: &Heads) -> Vec<u8> {
     heads.iter().flat_map(|hash| hash.0).collect()
 }
 
+/// How often a record's history has begun anew.
+pub(super) fn decode_epoch(epoch: i64) -> Result<u32, StoreError> {
+    u32::try_from(epoch).map_err(|_| StoreError::Corrupt(format!("a record's epoch is {epoch}")))
+}
+
 /// Heads from their bytes in a row.
 pub(super) fn decode_heads(bytes: &[u8]) -> Result<Heads, StoreError> {
     let (hashes, rest) = bytes.as_chunks::<32>();

@@ -29,16 +29,23 @@ use crate::store::{
 #[cfg(test)]
 pub(super) const HOT: [&str; 3] = [FIND, SAVED, OWNERS];
 
-/// A record's own document bears the record's id.
+/// A record's own document bears the record's id in its first epoch, and another one later.
 const FIND: &str = "\
     SELECT r.id, 'record', r.id, r.model, r.heads FROM json_each(?1) wanted \
-        CROSS JOIN records r ON r.id = unhex(wanted.value) WHERE r.tenant = ?2 \
+        CROSS JOIN records r ON r.id = unhex(wanted.value) WHERE r.tenant = ?2 AND r.document_id IS NULL \
+    UNION ALL \
+    SELECT r.document_id, 'record', r.id, r.model, r.heads FROM json_each(?1) wanted \
+        CROSS JOIN records r ON r.document_id = unhex(wanted.value) WHERE r.tenant = ?2 AND r.document_id IS NOT NULL \
     UNION ALL \
     SELECT d.id, d.kind, d.record, '', d.heads FROM json_each(?1) wanted \
         CROSS JOIN documents d ON d.tenant = ?2 AND d.id = unhex(wanted.value)";
 
 const SAVED: &str = "\
-    SELECT id, 'record', id, model, heads, document, 0 AS n FROM records WHERE id = ?1 AND tenant = ?2 \
+    SELECT id, 'record', id, model, heads, document, 0 AS n FROM records \
+        WHERE id = ?1 AND tenant = ?2 AND document_id IS NULL \
+    UNION ALL \
+    SELECT document_id, 'record', id, model, heads, document, 0 FROM records \
+        WHERE document_id = ?1 AND document_id IS NOT NULL AND tenant = ?2 \
     UNION ALL \
     SELECT d.id, d.kind, d.record, '', d.heads, c.chunk, c.n FROM documents d \
         CROSS JOIN document_chunks c ON c.tenant = d.tenant AND c.id = d.id WHERE d.tenant = ?2 AND d.id = ?1 ORDER BY n";
@@ -79,10 +86,11 @@ impl Documents for SqliteTenant {
 
     async fn documents_usage(&self) -> Result<DocumentsUsage, StoreError> {
         let Some(names) = self.names() else { return Ok(DocumentsUsage::default()) };
-        let row = sqlx::query("SELECT count(*), coalesce(sum(bytes), 0) FROM documents WHERE tenant = ?")
-            .bind(names.pk)
-            .fetch_one(self.readers())
-            .await?;
+        let row =
+            sqlx::query("SELECT count(*), coalesce(sum(bytes), 0) FROM documents WHERE tenant = ? AND principal <> ''")
+                .bind(names.pk)
+                .fetch_one(self.readers())
+                .await?;
         Ok(DocumentsUsage { documents: unsigned(row.try_get(0)?), bytes: unsigned(row.try_get(1)?) })
     }
 

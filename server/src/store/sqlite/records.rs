@@ -8,13 +8,14 @@ use syncline_core::{
     ids::{ConnectionId, FieldName, ModelName, RecordId},
     journal::ChangeEntry,
     live::Cursor,
+    repo::DocumentId,
     time::Millis,
     value::Value,
 };
 
 use super::{
     SqliteTenant,
-    codec::{decode, decode_id, id_bytes, signed, unsigned},
+    codec::{decode, decode_epoch, decode_id, id_bytes, signed, unsigned},
     names::TenantNames,
     values::{decode_fields, needle},
 };
@@ -25,7 +26,7 @@ use crate::store::{
 
 /// The columns of a record as listed; its links come along as JSON, so that a page is one consistent statement.
 const COLUMNS: &str = "r.pk, r.id, r.model, r.version, r.fields, r.origins, r.deleted_at, r.first_seen_at, \
-     r.last_modified_at, r.changed, \
+     r.last_modified_at, r.changed, r.epoch, \
      (SELECT json_group_array(json_array(p.connection, json_object('object', p.replica ->> '$.object', 'link', p.replica -> '$.link'))) \
      FROM replicas p WHERE p.record = r.pk) FROM records r ";
 
@@ -141,9 +142,11 @@ fn equals(sql: &mut QueryBuilder<Sqlite>, field: &FieldName, value: &Value) -> R
 }
 
 fn decode_record(names: &TenantNames, row: &SqliteRow) -> Result<RecordRow, StoreError> {
+    let (id, epoch) = (decode_id(row.try_get(1)?)?, decode_epoch(row.try_get(10)?)?);
     Ok(RecordRow {
-        id: decode_id(row.try_get(1)?)?,
+        id,
         model: ModelName::new(row.try_get::<&str, _>(2)?),
+        document: DocumentId::of_epoch(id, epoch),
         version: unsigned(row.try_get(3)?),
         fields: decode_fields(row.try_get(4)?)?,
         origins: decode("a record's origins", row.try_get(5)?)?,
@@ -151,7 +154,7 @@ fn decode_record(names: &TenantNames, row: &SqliteRow) -> Result<RecordRow, Stor
         first_seen_at: Millis(row.try_get(7)?),
         last_modified_at: Millis(row.try_get(8)?),
         cursor: Cursor(unsigned(row.try_get(9)?)),
-        links: decode_links(names, row.try_get(10)?)?,
+        links: decode_links(names, row.try_get(11)?)?,
     })
 }
 

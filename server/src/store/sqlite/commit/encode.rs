@@ -10,6 +10,7 @@ use syncline_core::{
     matching::MatchKey,
     record::RecordState,
     replica::Replica,
+    repo::DocumentId,
     value::Fields,
 };
 
@@ -45,6 +46,8 @@ pub(super) struct RecordRows {
     pub(super) claims: Vec<LinkRow>,
     pub(super) given_up: Vec<LinkRow>,
     pub(super) journal: Vec<String>,
+    /// Where the record begins a new epoch.
+    pub(super) epoch: Option<EpochRow>,
     pub(super) conflicts: Vec<ConflictRow>,
     pub(super) event: Option<EventRow>,
 }
@@ -101,6 +104,13 @@ pub(super) struct EventRow {
     pub(super) change: Option<FeedEvent>,
 }
 
+/// The epoch that a record begins.
+pub(super) struct EpochRow {
+    pub(super) epoch: i64,
+    pub(super) document: DocumentId,
+    pub(super) genesis: Option<String>,
+}
+
 /// Turns a record's commit into rows.
 pub(super) fn encode_record(
     tenant: &TenantId,
@@ -108,8 +118,17 @@ pub(super) fn encode_record(
     commit: RecordCommit,
 ) -> Result<RecordRows, StoreError> {
     let rewritten = commit.writes_document();
-    let RecordCommit { mut state, mut entries, conflicts, touched, aliases, given_up, announcement, match_keys } =
-        commit;
+    let RecordCommit {
+        mut state,
+        mut entries,
+        conflicts,
+        touched,
+        aliases,
+        given_up,
+        announcement,
+        match_keys,
+        renewed,
+    } = commit;
     if state.tenant != *tenant {
         return Err(StoreError::Value(format!("record {} belongs to another tenant", state.id)));
     }
@@ -132,6 +151,12 @@ pub(super) fn encode_record(
         (Some(announcement), Some(body)) => Some(encode_event(&mut state, announcement, body)?),
         _ => None,
     };
+    let epoch = renewed
+        .map(|renewed| {
+            let genesis = renewed.genesis.as_ref().map(encode).transpose()?;
+            Ok::<_, StoreError>(EpochRow { epoch: state.epoch.into(), document: state.document_id(), genesis })
+        })
+        .transpose()?;
     Ok(RecordRows {
         id: state.id,
         pk: 0,
@@ -146,6 +171,7 @@ pub(super) fn encode_record(
         claims,
         given_up,
         journal: entries.iter().map(encode).collect::<Result<_, _>>()?,
+        epoch,
         conflicts: conflicts.iter().map(encode_conflict).collect::<Result<_, _>>()?,
         event,
     })

@@ -92,6 +92,7 @@ async fn write(
 ) -> Result<(), Unwritten> {
     parts::give_up_links(script, records).await?;
     records::insert(script, names, records).await?;
+    records::begin_epochs(script, records);
     parts::write_replicas(script, records).await?;
     parts::claim_links(script, records).await?;
     parts::write_match_keys(script, records).await?;

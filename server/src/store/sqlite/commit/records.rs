@@ -146,6 +146,22 @@ pub(super) fn place(records: &mut [RecordRows]) -> Vec<Change> {
         .collect()
 }
 
+/// Begins the epochs of records that were swapped before; journal entries of this commit are of the new epoch.
+pub(super) fn begin_epochs(script: &mut Script<'_>, records: &mut [RecordRows]) {
+    for record in records {
+        let Some(epoch) = record.epoch.take() else { continue };
+        script
+            .add(
+                "UPDATE records SET epoch = ?, epoch_revision = revision, document_id = ?, genesis = coalesce(?, genesis) \
+                 WHERE pk = ?",
+            )
+            .bind(epoch.epoch)
+            .bind(epoch.document.as_bytes().to_vec())
+            .bind(epoch.genesis)
+            .bind(record.pk);
+    }
+}
+
 /// Inserts every new record.
 pub(super) async fn insert(
     script: &mut Script<'_>,
