@@ -76,6 +76,7 @@ stamp! {
     documents:
         a_document_grows_by_chunks_and_is_written_anew_as_one,
         a_records_document_is_found_under_the_records_id,
+        a_record_that_begins_anew_is_found_by_both_documents,
         an_actor_belongs_to_whoever_used_it_first,
         refusals_are_listed_newest_first_page_by_page,
         documents_are_their_tenants_own;

@@ -18,7 +18,9 @@ use syncline_core::{
     time::{Clock, Millis, Tick},
     value::{Fields, Value},
 };
-use syncline_server::store::{Announcement, CommitBatch, Committed, ExternalRef, RecordCommit, Store, TenantStore};
+use syncline_server::store::{
+    Announcement, CommitBatch, Committed, ExternalRef, RecordCommit, Renewed, Store, TenantStore,
+};
 
 pub(crate) const NOW: Millis = Millis(1_700_000_000_000);
 
@@ -194,6 +196,20 @@ pub(crate) fn deleted(mut state: RecordState, at: Millis) -> RecordCommit {
     let mut commit = RecordCommit::new(state);
     commit.entries = vec![entry];
     commit.announcement = Some(Announcement { action: Action::Deleted, changed: Vec::new() });
+    commit
+}
+
+/// The commit with which a loaded record begins a new epoch; `genesis` stands in place of the entry that created it.
+pub(crate) fn renewed(mut state: RecordState, genesis: Option<ChangeEntry>, at: Millis) -> RecordCommit {
+    state.epoch += 1;
+    let actor = Actor::epoch(&state.tenant, state.id, state.epoch);
+    let (document, hash) = Document::renewed(&actor, &contact(), &state.fields).unwrap();
+    let ops = Ops::genesis(Clock::exact(at), BTreeMap::new());
+    let entry = ChangeEntry { hash, at, origin: Origin::Service, ops };
+    (state.document, state.journal) = (document, vec![entry.clone()]);
+    let mut commit = RecordCommit::new(state);
+    commit.entries = vec![entry];
+    commit.renewed = Some(Renewed { genesis });
     commit
 }
 

@@ -184,11 +184,15 @@ pub(crate) async fn a_dropped_commit_leaves_everything_or_nothing(store: Arc<dyn
         nothing += usize::from(!stored);
         if ended.is_some() {
             assert!(stored, "a commit that ended well is stored");
-            break;
+            // On a busy machine one poll can take a commit to its end; then the story begins again.
+            if nothing > 0 {
+                break;
+            }
+            assert!(n < 200, "the commit was dropped before its end at least once");
+            polls = 0;
         }
         (polls, n) = (polls + 1, n + 1);
     }
-    assert!(nothing > 0, "the commit was dropped before its end at least once");
 }
 
 pub(crate) async fn large_batches_are_one_commit(store: Arc<dyn Store>) {

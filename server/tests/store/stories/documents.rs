@@ -6,6 +6,7 @@ use syncline_core::{
     ids::RecordId,
     journal::{Hash, Heads},
     repo::DocumentId,
+    value::Value,
 };
 use syncline_server::store::{
     CommitBatch, Store, TenantStore,
@@ -115,4 +116,50 @@ pub(crate) async fn refusals_are_listed_newest_first_page_by_page(store: Arc<dyn
     let rest = tenant.refusals(first.last().map(|(id, _)| *id), 10).await.unwrap();
     assert_eq!(rest.into_iter().map(|(_, refusal)| refusal).collect::<Vec<_>>(), [refusal(3), refusal(2), refusal(1)]);
     assert!(store.tenant(&"other".into()).refusals(None, 10).await.unwrap().is_empty());
+}
+
+pub(crate) async fn a_record_that_begins_anew_is_found_by_both_documents(store: Arc<dyn Store>) {
+    let tenant = populate(&*store, 2).await;
+    let mut histories = Vec::new();
+    for (epoch, name) in (1..=2).zip(["a", "b"]) {
+        commit_one(&*tenant, edited(load(&*tenant, 0).await, "name", Value::text(name), NOW.plus(epoch))).await;
+        let mut state = load(&*tenant, 0).await;
+        let (old, saved) = (state.document_id(), state.document.save().to_vec());
+        let genesis = state.journal.first().cloned();
+        let renewal = renewed(state, genesis.clone().filter(|_| epoch == 1), NOW.plus(epoch));
+        let entry = renewal.entries[0].clone();
+        let mut expected = renewal.state.clone();
+        let put = DocumentWrite::Put {
+            id: old,
+            kind: DocumentKind::Moved { record: expected.id },
+            principal: String::new(),
+            heads: heads(1),
+            saved: saved.clone(),
+            ops: 3,
+        };
+        let batch = CommitBatch { documents: vec![put], ..CommitBatch::of(vec![renewal]) };
+        tenant.commit(batch).await.unwrap();
+
+        expected.revision += 1;
+        assert_same(&mut load(&*tenant, 0).await, &mut expected);
+        let new = expected.document_id();
+        let found = tenant.find_documents(&[old, new]).await.unwrap();
+        assert_eq!(found[&old].kind, DocumentKind::Moved { record: expected.id });
+        assert_eq!(found[&new].kind, DocumentKind::Record { record: expected.id, model: "contact".into() });
+        assert_eq!(tenant.saved_document(old).await.unwrap().unwrap().saved, saved);
+        assert_eq!(tenant.saved_document(new).await.unwrap().unwrap().saved, expected.document.save());
+        let row = tenant.get_record(&"contact".into(), expected.id).await.unwrap().unwrap();
+        assert_eq!(row.document, new);
+        histories.push(tenant.history(&"contact".into(), expected.id).await.unwrap().unwrap());
+        assert_eq!(histories.last().unwrap().last(), Some(&entry));
+        commit_one(&*tenant, edited(load(&*tenant, 0).await, "name", Value::text("after"), NOW.plus(9))).await;
+        assert_eq!(load(&*tenant, 0).await.journal.len(), 2, "the present epoch's");
+    }
+    assert_eq!(histories[1][..histories[0].len()], histories[0], "the journal goes on");
+    assert_eq!(
+        tenant.documents_usage().await.unwrap(),
+        DocumentsUsage::default(),
+        "what the service keeps is not theirs"
+    );
+    assert_eq!(load(&*tenant, 1).await.document_id(), DocumentId::from(id_of(&acme(), 1)), "others are left alone");
 }
