@@ -17,6 +17,7 @@ async fn everything_holds_on_a_normal_day() {
     assert!(report.ok, "{:#?}", report.complaints());
     assert_eq!((report.linked, report.linked_expected), (56, 56));
     assert!(report.verdict.edits > 100 && report.conflicts > 0 && report.merges > 0 && report.echoes > 0);
+    assert!(report.epochs > 0, "no history was long enough to begin anew");
     assert!(!report.faults.is_empty());
 }
 

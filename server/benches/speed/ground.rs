@@ -3,7 +3,13 @@
 use std::{path::Path, sync::Arc};
 
 use syncline_core::{
-    ids::ConnectionId, plan::SyncPlan, remote::RemoteObject, replica::Source, repo::StorageId, value::Fields,
+    ids::{ConnectionId, RecordId},
+    plan::SyncPlan,
+    record::RecordState,
+    remote::RemoteObject,
+    replica::Source,
+    repo::StorageId,
+    value::Fields,
 };
 use syncline_server::{
     config::{Config, FixedEnvironment, History},
@@ -65,6 +71,18 @@ impl Ground {
             History::default(),
         );
         Ok(Self { plan: plan()?, intake, clock, tally, store, _folder: folder })
+    }
+
+    /// The same for a model that is synced to nothing.
+    pub(crate) fn without_sides(mut self) -> Self {
+        self.plan.sides.clear();
+        self
+    }
+
+    /// Loads a record.
+    pub(crate) async fn load(&self, record: RecordId) -> Result<RecordState> {
+        let found = self.store.tenant(&self.plan.tenant).load(&[record]).await?.pop();
+        found.ok_or_else(|| format!("record {record} is not there").into())
     }
 
     /// Parses what an account shows, as the service does with a page.

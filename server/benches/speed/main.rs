@@ -5,7 +5,7 @@
 //!
 //! * [`contacts`]: the records that everything is measured with. [`ground`]: the intake on an empty store.
 //! * [`floor`]: the least that the same work can cost: Automerge and SQLite without any of ours.
-//! * [`intake`], [`change`], [`live`], [`repo`], [`memory`]: the measurements. [`bare`]: the floor of a fan-out. [`peer`]: a client that costs
+//! * [`intake`], [`change`], [`history`], [`live`], [`repo`], [`memory`]: the measurements. [`bare`]: the floor of a fan-out. [`peer`]: a client that costs
 //!   next to nothing.
 //! * [`stage`]: the real binaries, for the measurements that need them. [`process`]: what the system says of a process.
 //! * [`report`]: what is printed.
@@ -15,6 +15,7 @@ mod change;
 mod contacts;
 mod floor;
 mod ground;
+mod history;
 mod intake;
 mod live;
 mod memory;
@@ -59,6 +60,8 @@ enum Part {
     Growth,
     /// One changed field.
     Change,
+    /// One record, edited for ever.
+    History,
     /// A change to live subscribers.
     Live,
     /// A client's change to others who hold the document.
@@ -82,6 +85,9 @@ fn main() -> Result<()> {
         }
         if wanted(Part::Change) {
             change::measure().await?;
+        }
+        if wanted(Part::History) {
+            history::measure().await?;
         }
         if wanted(Part::Live) {
             live::measure().await?;

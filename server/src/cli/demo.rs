@@ -173,6 +173,11 @@ fn summary(output: Output, report: &Report) -> io::Result<()> {
             Item::number(report.offline),
             "by a client that was cut off, and restarted meanwhile",
         ),
+        row(
+            "histories begun anew",
+            Item::number(report.epochs),
+            "a record's old document is sealed, and followed or not",
+        ),
         row("edits judged", Item::number(verdict.edits), "by users of both platforms and by the product"),
         row("differences", must_be(verdict.differences, 0), "between the three sides, field for field"),
         row("redundant writes", must_be(verdict.redundant, 0), ""),

@@ -228,6 +228,7 @@ impl Demo {
             writes: counts.writes,
             parked: played.standing.parked,
             offline: played.offline,
+            epochs: counts.epochs,
             verdict: verifier::verdict::judge(&evidence),
             faults: played.faults,
             linked_after_s: linked.after.as_secs_f64(),

@@ -32,6 +32,8 @@ pub struct Report {
     pub parked: u64,
     /// Edits that a client made while it was cut off, and that it brought back; they are judged like all others.
     pub offline: u64,
+    /// Histories of records that were begun anew meanwhile.
+    pub epochs: u64,
     /// What the judge found.
     #[serde(flatten)]
     pub verdict: Verdict,

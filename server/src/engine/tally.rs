@@ -17,6 +17,7 @@ pub struct Tally {
     writes: AtomicU64,
     refused: AtomicU64,
     quarantined: AtomicU64,
+    epochs: AtomicU64,
 }
 
 /// What came of one input, as far as it is counted.
@@ -30,13 +31,15 @@ pub struct Noted {
     pub created: bool,
     /// Conflict rows that it left.
     pub conflicts: usize,
+    /// Whether it began a new epoch of the record.
+    pub renewed: bool,
 }
 
 impl Noted {
     /// What to count of an outcome.
     pub fn of(reading: bool, outcome: &Outcome) -> Self {
         let Outcome { verdict, created, ref conflicts, .. } = *outcome;
-        Self { reading, verdict, created, conflicts: conflicts.len() }
+        Self { reading, verdict, created, conflicts: conflicts.len(), renewed: outcome.sealed.is_some() }
     }
 }
 
@@ -61,6 +64,8 @@ pub struct Counts {
     pub refused: u64,
     /// Rows put into quarantine.
     pub quarantined: u64,
+    /// Histories of records that were begun anew.
+    pub epochs: u64,
 }
 
 impl Tally {
@@ -78,6 +83,7 @@ impl Tally {
         add(&self.changed, usize::from(noted.verdict == Verdict::Changed));
         add(&self.created, usize::from(noted.created));
         add(&self.conflicts, noted.conflicts);
+        add(&self.epochs, usize::from(noted.renewed));
     }
 
     /// Counts readings that were echoes again, and were not taken in.
@@ -114,6 +120,7 @@ impl Tally {
             writes: read(&self.writes),
             refused: read(&self.refused),
             quarantined: read(&self.quarantined),
+            epochs: read(&self.epochs),
         }
     }
 }

@@ -114,7 +114,7 @@ impl Conversation<'_> {
         let mut stale = Vec::new();
         for (document, found) in &*found {
             let new = self.threads.get(document).is_some_and(|open| open.thread.is_new());
-            if let (true, DocumentKind::Moved { record }) = (new, &found.kind) {
+            if let (true, DocumentKind::Moved { record, .. }) = (new, &found.kind) {
                 stale.push((*document, *record));
             }
         }

@@ -58,8 +58,8 @@ impl Access {
     pub fn opens(&self, kind: &DocumentKind) -> bool {
         self.may(Right::Read)
             && match kind {
-                DocumentKind::Record { model, .. } => self.reaches(model),
-                DocumentKind::Free | DocumentKind::Draft | DocumentKind::Moved { .. } => true,
+                DocumentKind::Record { model, .. } | DocumentKind::Moved { model, .. } => self.reaches(model),
+                DocumentKind::Free | DocumentKind::Draft => true,
             }
     }
 }
@@ -88,4 +88,24 @@ pub struct Reception {
     pub refusal: Option<String>,
     /// Why the document is no record yet, though it names a model; for the one who makes it.
     pub draft: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use syncline_core::ids::RecordId;
+
+    use super::*;
+
+    #[test]
+    fn who_may_reach_one_model_opens_no_document_of_another_moved_or_not() {
+        let record = RecordId(uuid::Uuid::nil());
+        let access = Access { models: Some(BTreeSet::from(["company".into()])), ..Access::all() };
+        for (model, opens) in [("company", true), ("contact", false)] {
+            let model = ModelName::from(model);
+            for kind in [DocumentKind::Record { record, model: model.clone() }, DocumentKind::Moved { record, model }] {
+                assert_eq!(access.opens(&kind), opens, "{kind:?}");
+            }
+        }
+        assert!(access.opens(&DocumentKind::Free) && !Access::default().opens(&DocumentKind::Free));
+    }
 }

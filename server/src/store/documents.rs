@@ -87,6 +87,8 @@ pub enum DocumentKind {
     Moved {
         /// The record.
         record: RecordId,
+        /// Its model.
+        model: ModelName,
     },
 }
 

@@ -26,7 +26,7 @@ impl Scribe {
     ) -> Result<(), DocumentsError> {
         let store = self.store.tenant(tenant);
         let mut held = self.hold(tenant, document).await?;
-        if held.kind != Some(DocumentKind::Moved { record }) {
+        if !matches!(held.kind, Some(DocumentKind::Moved { record: into, .. }) if into == record) {
             return Ok(());
         }
         let Some(state) = store.load_surface(&[record]).await?.pop() else { return Ok(()) };

@@ -68,7 +68,9 @@ impl Scribe {
             return Ok(taken.reception);
         }
         let done = match held.kind.clone().or(kind) {
-            Some(DocumentKind::Moved { record }) => self.replay(who, document, record, &mut held, before, taken).await,
+            Some(DocumentKind::Moved { record, .. }) => {
+                self.replay(who, document, record, &mut held, before, taken).await
+            }
             _ => self.settle(who, document, &mut held, before, taken).await,
         };
         if done.is_err() {

@@ -145,7 +145,7 @@ impl Working<'_> {
         let update = update(&mut copy, before)?;
         let write = DocumentWrite::Put {
             id: document,
-            kind: DocumentKind::Moved { record: into },
+            kind: DocumentKind::Moved { record: into, model: self.plan.model.name.clone() },
             principal: offered.principal.clone(),
             heads: copy.heads().clone(),
             saved: copy.save().to_vec(),
@@ -163,7 +163,7 @@ impl Working<'_> {
         let update = update(&mut document, std::mem::take(&mut work.heads_before))?;
         let write = DocumentWrite::Put {
             id,
-            kind: DocumentKind::Moved { record },
+            kind: DocumentKind::Moved { record, model: self.plan.model.name.clone() },
             principal: String::new(),
             heads: document.heads().clone(),
             saved: document.save().to_vec(),

@@ -37,7 +37,8 @@ const FIND: &str = "\
     SELECT r.document_id, 'record', r.id, r.model, r.heads FROM json_each(?1) wanted \
         CROSS JOIN records r ON r.document_id = unhex(wanted.value) WHERE r.tenant = ?2 AND r.document_id IS NOT NULL \
     UNION ALL \
-    SELECT d.id, d.kind, d.record, '', d.heads FROM json_each(?1) wanted \
+    SELECT d.id, d.kind, d.record, coalesce((SELECT model FROM records WHERE id = d.record), ''), d.heads \
+        FROM json_each(?1) wanted \
         CROSS JOIN documents d ON d.tenant = ?2 AND d.id = unhex(wanted.value)";
 
 const SAVED: &str = "\
@@ -47,7 +48,8 @@ const SAVED: &str = "\
     SELECT document_id, 'record', id, model, heads, document, 0 FROM records \
         WHERE document_id = ?1 AND document_id IS NOT NULL AND tenant = ?2 \
     UNION ALL \
-    SELECT d.id, d.kind, d.record, '', d.heads, c.chunk, c.n FROM documents d \
+    SELECT d.id, d.kind, d.record, coalesce((SELECT model FROM records WHERE id = d.record), ''), d.heads, c.chunk, c.n \
+        FROM documents d \
         CROSS JOIN document_chunks c ON c.tenant = d.tenant AND c.id = d.id WHERE d.tenant = ?2 AND d.id = ?1 ORDER BY n";
 
 const OWNERS: &str = "SELECT a.actor, a.principal FROM json_each(?1) wanted \
@@ -233,7 +235,7 @@ fn kind_columns(kind: &DocumentKind) -> Result<(&'static str, Option<RecordId>),
     match kind {
         DocumentKind::Free => Ok(("free", None)),
         DocumentKind::Draft => Ok(("draft", None)),
-        DocumentKind::Moved { record } => Ok(("moved", Some(*record))),
+        DocumentKind::Moved { record, .. } => Ok(("moved", Some(*record))),
         DocumentKind::Record { record, .. } => {
             Err(StoreError::Value(format!("the document of record {record} is kept with the record")))
         }
@@ -245,11 +247,12 @@ fn decode_found(row: &SqliteRow) -> Result<Found, StoreError> {
         let bytes: Option<&[u8]> = row.try_get(2)?;
         decode_id(bytes.unwrap_or_default())
     };
+    let model = || Ok::<_, StoreError>(ModelName::new(row.try_get::<&str, _>(3)?));
     let kind = match row.try_get::<&str, _>(1)? {
-        "record" => DocumentKind::Record { record: record()?, model: ModelName::new(row.try_get::<&str, _>(3)?) },
+        "record" => DocumentKind::Record { record: record()?, model: model()? },
         "free" => DocumentKind::Free,
         "draft" => DocumentKind::Draft,
-        "moved" => DocumentKind::Moved { record: record()? },
+        "moved" => DocumentKind::Moved { record: record()?, model: model()? },
         word => return Err(StoreError::Corrupt(format!("`{word}` is no kind of a document"))),
     };
     Ok(Found { kind, heads: decode_heads(row.try_get(4)?)? })

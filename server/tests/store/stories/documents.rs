@@ -57,7 +57,7 @@ pub(crate) async fn a_records_document_is_found_under_the_records_id(store: Arc<
     let ann = newborn(&acme(), 1);
     let (id, heads) = (ann.state.id, ann.state.document.heads().clone());
     tenant.commit(CommitBatch::of(vec![ann])).await.unwrap();
-    let moved = DocumentKind::Moved { record: id };
+    let moved = DocumentKind::Moved { record: id, model: "contact".into() };
     commit(&*tenant, vec![put(document(9), moved.clone(), b"copy")]).await;
 
     let found = tenant.find_documents(&[id.into(), document(9), document(8)]).await.unwrap();
@@ -131,7 +131,7 @@ pub(crate) async fn a_record_that_begins_anew_is_found_by_both_documents(store: 
         let mut expected = renewal.state.clone();
         let put = DocumentWrite::Put {
             id: old,
-            kind: DocumentKind::Moved { record: expected.id },
+            kind: DocumentKind::Moved { record: expected.id, model: "contact".into() },
             principal: String::new(),
             heads: heads(1),
             saved: saved.clone(),
@@ -144,7 +144,7 @@ pub(crate) async fn a_record_that_begins_anew_is_found_by_both_documents(store: 
         assert_same(&mut load(&*tenant, 0).await, &mut expected);
         let new = expected.document_id();
         let found = tenant.find_documents(&[old, new]).await.unwrap();
-        assert_eq!(found[&old].kind, DocumentKind::Moved { record: expected.id });
+        assert_eq!(found[&old].kind, DocumentKind::Moved { record: expected.id, model: "contact".into() });
         assert_eq!(found[&new].kind, DocumentKind::Record { record: expected.id, model: "contact".into() });
         assert_eq!(tenant.saved_document(old).await.unwrap().unwrap().saved, saved);
         assert_eq!(tenant.saved_document(new).await.unwrap().unwrap().saved, expected.document.save());
