@@ -87,6 +87,7 @@ impl Actor {
 pub struct Document {
     heads: Heads,
     saved: Vec<u8>,
+    size: usize,
     loaded: Option<Box<Automerge>>,
     dirty: bool,
 }
@@ -141,12 +142,13 @@ impl Document {
         let (hash, _) = tx.commit_with(commit_options(at));
         let hash = hash.ok_or_else(|| DocumentError::Damaged("creating the document made no change".into()))?;
         let hash = Hash(hash.0);
-        Ok((Self { heads: vec![hash], saved: Vec::new(), loaded: Some(Box::new(doc)), dirty: true }, hash))
+        Ok((Self { heads: vec![hash], saved: Vec::new(), size: 0, loaded: Some(Box::new(doc)), dirty: true }, hash))
     }
 
     /// A stored document. Nothing is decoded until it is needed; `heads` are checked then.
     pub fn from_saved(saved: Vec<u8>, heads: Heads) -> Self {
-        Self { heads, saved, loaded: None, dirty: false }
+        let size = saved.len();
+        Self { heads, saved, size, loaded: None, dirty: false }
     }
 
     /// The document's heads, sorted.
@@ -158,6 +160,7 @@ impl Document {
     pub fn save(&mut self) -> &[u8] {
         if let (true, Some(doc)) = (self.dirty, &self.loaded) {
             self.saved = doc.save();
+            self.size = self.saved.len();
             self.dirty = false;
         }
         &self.saved
@@ -167,7 +170,12 @@ impl Document {
     /// where it is not decoded.
     pub fn take_decoded(&mut self) -> Option<Self> {
         let loaded = self.loaded.take()?;
-        Some(Self { heads: self.heads.clone(), saved: Vec::new(), loaded: Some(loaded), dirty: true })
+        Some(Self { heads: self.heads.clone(), saved: Vec::new(), size: self.size, loaded: Some(loaded), dirty: true })
+    }
+
+    /// How many bytes it had when it was last saved; 0 where it never was.
+    pub fn size(&self) -> usize {
+        self.size
     }
 
     /// The value that every plain Automerge client sees, field by field; absent fields are missing.

@@ -64,7 +64,7 @@ impl Document {
 
     /// A document that is in memory.
     pub fn of(doc: Automerge) -> Self {
-        Self { heads: sorted_heads(&doc), saved: Vec::new(), loaded: Some(Box::new(doc)), dirty: true }
+        Self { heads: sorted_heads(&doc), saved: Vec::new(), size: 0, loaded: Some(Box::new(doc)), dirty: true }
     }
 
     /// The document in memory, for whoever keeps it there.

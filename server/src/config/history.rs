@@ -41,12 +41,73 @@ impl History {
 
     /// Whether the record's history is too long. While somebody has the document open, and would have to follow the record to
     /// another one, it may be longer.
-    pub(crate) fn is_exceeded(&self, state: &mut RecordState, is_open: impl FnOnce() -> bool) -> bool {
-        let changes = state.journal.len();
-        let exceeds = |state: &mut RecordState, times: usize| {
+    pub(crate) fn is_exceeded(&self, state: &RecordState, is_open: impl FnOnce() -> bool) -> bool {
+        let (changes, bytes) = (state.journal.len(), state.document.size());
+        let exceeds = |times: usize| {
             changes > self.changes_max.saturating_mul(times)
-                || changes > CHANGES_MIN && state.document.save().len() > self.bytes_max.saturating_mul(times)
+                || changes > CHANGES_MIN && bytes > self.bytes_max.saturating_mul(times)
         };
-        exceeds(state, 1) && (!is_open() || exceeds(state, TIMES_WHILE_OPEN))
+        exceeds(1) && (!is_open() || exceeds(TIMES_WHILE_OPEN))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use syncline_core::{
+        document::{Actor, Document},
+        ids::RecordId,
+        journal::{ChangeEntry, Hash, Ops, Origin},
+        model::{DeleteEffect, DeleteRace, DeleteRule, Model},
+        time::{Clock, Millis},
+        value::Fields,
+    };
+
+    use super::*;
+
+    /// A record with so many changes, whose document was saved with so many bytes.
+    fn record(changes: usize, bytes: usize) -> RecordState {
+        let model = Model {
+            name: "contact".into(),
+            fields: Default::default(),
+            match_keys: Vec::new(),
+            deletes: DeleteRule { effect: DeleteEffect::Propagate, race: DeleteRace::EditWins },
+        };
+        let actor = Actor::service(&"acme".into(), 1);
+        let (_, hash) = Document::genesis(&actor, &model, &Fields::new(), Millis(0)).unwrap();
+        let ops = Ops::genesis(Clock::exact(Millis(0)), Default::default());
+        let entry = ChangeEntry { hash, at: Millis(0), origin: Origin::Service, ops };
+        RecordState {
+            tenant: "acme".into(),
+            id: RecordId(Default::default()),
+            model: model.name,
+            revision: 1,
+            epoch: 0,
+            version: 1,
+            fields: Fields::new(),
+            deleted: None,
+            document: Document::from_saved(vec![0; bytes], vec![Hash([0; 32])]),
+            journal: vec![entry; changes],
+            replicas: Default::default(),
+            first_seen_at: Millis(0),
+            last_modified_at: Millis(0),
+        }
+    }
+
+    #[test]
+    fn a_history_is_too_long_by_changes_or_by_bytes_and_later_while_somebody_has_it() {
+        let limits = History { changes_max: 200, bytes_max: 1_000 };
+        for (changes, bytes, open, exceeded) in [
+            (200, 1_000, false, false),
+            (201, 0, false, true),
+            (201, 0, true, false),
+            (801, 0, true, true),
+            (101, 1_001, false, true),
+            (100, 1_001, false, false),
+            (101, 1_001, true, false),
+            (101, 4_001, true, true),
+        ] {
+            let state = record(changes, bytes);
+            assert_eq!(limits.is_exceeded(&state, || open), exceeded, "{changes} changes, {bytes} bytes, {open}");
+        }
     }
 }

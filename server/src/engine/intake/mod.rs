@@ -281,7 +281,7 @@ impl Intake {
             let set_aside = &commit.batch.quarantine;
             let mended = self.mended.among(plan, tenant.as_ref(), &batch.arrivals, set_aside).await?;
             commit.batch.released.extend(mended);
-            let long = self.long_histories(plan, &mut commit.batch.records);
+            let long = self.long_histories(plan, &commit.batch.records);
             match self.commit(plan, commit).await {
                 Err(CommitError::Stale(_)) if attempts < STALE_RETRIES_MAX => attempts += 1,
                 Err(CommitError::Taken { object, id, holder, connection }) if attempts < STALE_RETRIES_MAX => {
@@ -305,8 +305,8 @@ impl Intake {
         }
     }
 
-    fn long_histories(&self, plan: &SyncPlan, records: &mut [RecordCommit]) -> Vec<RecordId> {
-        let long = records.iter_mut().map(|record| &mut record.state).filter_map(|state| {
+    fn long_histories(&self, plan: &SyncPlan, records: &[RecordCommit]) -> Vec<RecordId> {
+        let long = records.iter().map(|record| &record.state).filter_map(|state| {
             let document = state.document_id();
             let is_open = || self.repo.is_open(&plan.tenant, document);
             let long = self.history.is_exceeded(state, is_open) && reconcile::may_renew(plan, state);
