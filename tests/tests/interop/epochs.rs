@@ -135,3 +135,38 @@ async fn a_peer_that_does_not_follow_goes_on_in_the_old_document() {
     until_fields(&document, json!({"first_name": "Anna"})).await;
     server.agree().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_that_comes_late_gets_the_present_documents() {
+    let stage = forgetful().await;
+    let server = stage.serve().await;
+    let mut ids = Vec::new();
+    for number in 0..12 {
+        let fields = json!({"email": format!("{number}@x.example"), "last_name": "Lee"});
+        ids.push(record(&server.api, fields).await.0);
+    }
+    for edit in 0..10 {
+        for id in &ids {
+            server.api.patch(id, &json!({"title": format!("Title {edit}")})).await;
+        }
+    }
+    server.agree().await;
+    for id in &ids {
+        until_renewed(&server, id).await;
+    }
+    let program = Program::open(&stage, "program.db").await;
+    program.holds(ids.len()).await;
+    server.kill();
+    program.offline().await;
+    for id in &ids {
+        let title = format!("Offline {id}");
+        program.edit(id.parse().expect("an id"), move |contact| contact.title = Some(title)).await;
+    }
+    let server = stage.serve().await;
+    program.settled().await;
+    for id in &ids {
+        until_record(&server.api, id, json!({"title": format!("Offline {id}")})).await;
+    }
+    server.agree().await;
+    program.end().await;
+}
