@@ -22,6 +22,14 @@ async fn everything_holds_on_a_normal_day() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn everything_holds_in_a_storm_and_over_restarts() {
+    let report = report(FaultProfile::Storm, None).await;
+    assert!(report.ok, "{:#?}", report.complaints());
+    assert_eq!(report.restarts, 2);
+    assert!(report.faults.len() > 20, "a storm has every fault: {:?}", report.faults);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_mapping_that_brings_nothing_to_one_account_is_found() {
     let report = report(FaultProfile::Off, Some(Flaw::DeafField)).await;
     assert!(!report.ok);

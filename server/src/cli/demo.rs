@@ -178,6 +178,7 @@ fn summary(output: Output, report: &Report) -> io::Result<()> {
             Item::number(report.epochs),
             "a record's old document is sealed, and followed or not",
         ),
+        row("restarts", Item::number(report.restarts), "of the service, in the midst of the play"),
         row("edits judged", Item::number(verdict.edits), "by users of both platforms and by the product"),
         row("differences", must_be(verdict.differences, 0), "between the three sides, field for field"),
         row("redundant writes", must_be(verdict.redundant, 0), ""),

@@ -2,7 +2,7 @@
 //!
 //! # Layout, in the order of a run
 //!
-//! * [`stage`]: everything that runs. [`scenario`]: the accounts, and all that the demo knows of their platforms.
+//! * [`stage`]: everything that runs. [`host`]: the service, over its restarts. [`scenario`]: the accounts, and all that the demo knows of their platforms.
 //! * [`quiet`]: waiting until nothing is left to do. [`web`]: plain HTTP.
 //! * [`script`]: what the three writers do. [`players`]: the writers. [`weather`]: faults. [`audience`]: the subscriber.
 //! * [`traveller`]: the client that edits offline. [`collect`]: the evidence. [`verifier`]: the judge. [`report`]: what the run came to.
@@ -11,6 +11,7 @@
 mod audience;
 mod collect;
 mod error;
+mod host;
 mod players;
 mod quiet;
 mod report;
@@ -32,7 +33,7 @@ use self::{
     audience::Heard,
     collect::Links,
     players::{Acknowledged, Players},
-    script::Script,
+    script::{Role, Script},
     stage::Stage,
     traveller::Traveller,
     web::Web,
@@ -92,6 +93,11 @@ impl Settings {
 
     fn patience(&self) -> Duration {
         TIME_MIN + TIME_PER_CONTACT * u32::try_from(self.contacts).unwrap_or(u32::MAX)
+    }
+
+    /// Whether the service is stopped and started again at this scene: in a storm, at a half and at two thirds of the play.
+    fn restarts_at(&self, scene: u64, scenes: u64) -> bool {
+        self.faults == FaultProfile::Storm && [scenes / 2, scenes / 3 * 2].contains(&scene)
     }
 
     fn cast(&self) -> u64 {
@@ -190,7 +196,15 @@ impl Demo {
             if scene == scenes / 3 {
                 traveller.edit_cut_off().await?;
             }
-            players.play(&script.scene()).await?;
+            let acts = script.scene();
+            if settings.restarts_at(scene, scenes) {
+                // While the service is away, the users of the platforms go on.
+                let by_users = acts.into_iter().filter(|act| act.role != Role::Product).collect();
+                let (restarted, played) = tokio::join!(stage.host.restart(), players.play(&by_users));
+                restarted.and(played)?;
+            } else {
+                players.play(&acts).await?;
+            }
             tokio::time::sleep(PAUSE).await;
         }
         let enough = CancellationToken::new();
@@ -215,7 +229,7 @@ impl Demo {
     async fn judge(&self, linked: &Linked, played: Played, heard: Heard) -> Result<Report, DemoError> {
         let Self { settings, stage, api, web, begun } = self;
         let evidence = collect::evidence(stage, api, web, &linked.links, played.acknowledged).await?;
-        let counts = stage.service.engine().counts();
+        let counts = stage.host.counts().await;
         let report = Report {
             ok: false,
             linked: linked.records,
@@ -229,6 +243,7 @@ impl Demo {
             parked: played.standing.parked,
             offline: played.offline,
             epochs: counts.epochs,
+            restarts: stage.host.restarts(),
             verdict: verifier::verdict::judge(&evidence),
             faults: played.faults,
             linked_after_s: linked.after.as_secs_f64(),

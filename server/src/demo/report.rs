@@ -34,6 +34,8 @@ pub struct Report {
     pub offline: u64,
     /// Histories of records that were begun anew meanwhile.
     pub epochs: u64,
+    /// How often the service was stopped and started again in the midst of the play.
+    pub restarts: u64,
     /// What the judge found.
     #[serde(flatten)]
     pub verdict: Verdict,

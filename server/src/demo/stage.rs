@@ -14,13 +14,13 @@ use tempfile::TempDir;
 
 use super::{
     DemoError, Settings,
+    host::Host,
     scenario::{self, ACCOUNTS, Account, CONFIGURATION, TENANT},
     web::Web,
 };
 use crate::{
     config::{Config, FixedEnvironment},
     secrets::SecretsKey,
-    service::Service,
 };
 
 /// How much faster than in the world time's lags pass. Not smaller: a clock of one second, on one platform, is the
@@ -33,7 +33,7 @@ const GUEST_SECONDS: u64 = 7 * 24 * 60 * 60;
 /// Everything that runs.
 #[derive(Debug)]
 pub(super) struct Stage {
-    pub(super) service: Service,
+    pub(super) host: Host,
     sandbox: Sandbox,
     /// The API key of the product.
     pub(super) key: String,
@@ -53,8 +53,8 @@ impl Stage {
         for account in ACCOUNTS {
             add_key_field(&config, account, account.running(&sandbox)?).await?;
         }
-        let service = Service::start(&config).await.map_err(|error| DemoError::Start(error.to_string()))?;
-        let stage = Self { service, sandbox, key, directory };
+        let host = Host::start(config).await?;
+        let stage = Self { host, sandbox, key, directory };
         stage.point_webhooks(web).await?;
         stage.set_faults(web, settings.faults).await?;
         Ok(stage)
@@ -72,7 +72,7 @@ impl Stage {
 
     /// The address of the service.
     pub(super) fn api(&self) -> String {
-        format!("http://{}", self.service.address())
+        format!("http://{}", self.host.address())
     }
 
     /// Sets how often things go wrong from now on, on both platforms.
@@ -96,9 +96,9 @@ impl Stage {
 
     /// Ends everything in order.
     pub(super) async fn strike(self) -> Result<(), DemoError> {
-        let stopped = self.service.stop().await;
+        let stopped = self.host.stop().await;
         self.sandbox.shutdown().await;
-        stopped.map_err(|error| DemoError::Start(error.to_string()))
+        stopped
     }
 
     /// The facts that other programs need to take part, as one JSON object.
@@ -110,7 +110,7 @@ impl Stage {
             "api": self.api(),
             "key": self.key,
             "tenant": TENANT,
-            "live": format!("ws://{}/v1/live", self.service.address()),
+            "live": format!("ws://{}/v1/live", self.host.address()),
             "repo": token["url"],
         });
         for account in ACCOUNTS {

@@ -68,6 +68,25 @@ pub struct Counts {
     pub epochs: u64,
 }
 
+impl Counts {
+    /// Both together.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self {
+            observed: self.observed + other.observed,
+            echoes: self.echoes + other.echoes,
+            stale: self.stale + other.stale,
+            changed: self.changed + other.changed,
+            created: self.created + other.created,
+            conflicts: self.conflicts + other.conflicts,
+            writes: self.writes + other.writes,
+            refused: self.refused + other.refused,
+            quarantined: self.quarantined + other.quarantined,
+            epochs: self.epochs + other.epochs,
+        }
+    }
+}
+
 impl Tally {
     /// Counts what came of one input.
     pub fn note(&self, noted: &Noted) {
