@@ -12,6 +12,7 @@
 //! * [`read`], [`outbox`], [`budget`]: backfill and incremental reads, deliveries and rate limits as state machines.
 //! * [`live`]: the messages of the live feed.
 //! * [`repo`]: the automerge-repo protocol's messages, and the vetting of what strangers send in them.
+//! * [`mutant`]: the heart's rules by name, for tests that switch one off.
 
 pub mod budget;
 pub mod conflict;
@@ -22,6 +23,7 @@ pub mod live;
 pub mod mapping;
 pub mod matching;
 pub mod model;
+pub mod mutant;
 pub mod outbox;
 pub mod plan;
 pub mod policies;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     ids::RecordId,
     model::Model,
+    mutant::{self, Rule},
     replica::{IntentVerb, Link, Replica},
     value::Fields,
 };
@@ -151,11 +152,13 @@ pub fn decide(evidence: &Evidence) -> Match {
 
 fn by_match_keys(evidence: &Evidence) -> Match {
     let standings = evidence.candidates.iter().filter_map(|candidate| Standing::of(candidate, &evidence.keys));
-    let open: Vec<Standing<'_>> = standings.filter(|standing| standing.candidate.seat != Seat::Taken).collect();
+    let free =
+        |standing: &Standing<'_>| standing.candidate.seat != Seat::Taken || mutant::off(Rule::TakenIsNoCandidate);
+    let open: Vec<Standing<'_>> = standings.filter(free).collect();
     if open.is_empty() {
         return Match::New;
     }
-    let likely = retained(&open, |standing| !standing.better_differs);
+    let likely = retained(&open, |standing| !standing.better_differs || mutant::off(Rule::BetterKeyTellsApart));
     let Some(best) = likely.iter().map(|standing| standing.rank).min() else { return ambiguous(&open) };
     let best = retained(&likely, |standing| standing.rank == best);
     let alike = retained(&best, |standing| !standing.lesser_differs);
@@ -164,11 +167,13 @@ fn by_match_keys(evidence: &Evidence) -> Match {
 
 /// One candidate is linked, several are not.
 fn settle(finalists: &[Standing<'_>]) -> Match {
-    if let Some(creating) = finalists.iter().find(|standing| standing.candidate.seat == Seat::Creating) {
+    let creating = finalists.iter().find(|standing| standing.candidate.seat == Seat::Creating);
+    if let Some(creating) = creating.filter(|_| !mutant::off(Rule::CreatingIsAwaited)) {
         return Match::Creating(creating.candidate.record);
     }
     match finalists {
         [only] if only.candidate.seat == Seat::Free => Match::Link(only.candidate.record),
+        [first, ..] if mutant::off(Rule::AmbiguousIsHeld) => Match::Link(first.candidate.record),
         several => ambiguous(several),
     }
 }

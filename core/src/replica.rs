@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     ids::{ExternalId, FieldName, ObjectName, RecordId},
     journal::Heads,
+    mutant::{self, Rule},
     outbox::Delivery,
     remote::RemoteVersion,
     time::{Clock, Millis, Tick},
@@ -61,7 +62,8 @@ impl Replica {
     /// Whether we deleted the object and have not read since what it held at the end: an edit between our last look and the
     /// delete shows only there. The baseline of an object that is gone is kept until then, and no longer.
     pub fn unread_end(&self) -> bool {
-        matches!(self.link, Link::Gone { .. }) && !(self.baseline.is_empty() && self.written.is_empty())
+        let unread = !(self.baseline.is_empty() && self.written.is_empty());
+        matches!(self.link, Link::Gone { .. }) && unread && !mutant::off(Rule::EndIsRead)
     }
 }
 

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::mutant::{self, Rule};
+
 /// Milliseconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -72,6 +74,7 @@ impl Clock {
     pub fn order(&self, other: &Self) -> Option<std::cmp::Ordering> {
         let uncertainty = Self::UNCERTAINTY_MS_MIN.max(i64::from(self.precision_ms)).max(i64::from(other.precision_ms));
         let distance = self.at.0.saturating_sub(other.at.0);
-        (distance.saturating_abs() > uncertainty).then(|| self.at.cmp(&other.at))
+        let apart = distance.saturating_abs() > uncertainty || mutant::off(Rule::NearClocksDoNotOrder);
+        apart.then(|| self.at.cmp(&other.at))
     }
 }

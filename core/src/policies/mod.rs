@@ -13,7 +13,13 @@ mod text;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{conflict::Candidate, journal::Origin, model::Field, value::Value};
+use crate::{
+    conflict::Candidate,
+    journal::Origin,
+    model::Field,
+    mutant::{self, Rule},
+    value::Value,
+};
 
 /// How concurrent values of one field are settled.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -130,7 +136,8 @@ impl Policy {
 pub fn choose(field: &Field, contenders: &[Contender<'_>], rank: &Rank<'_>) -> Choice {
     let says = |index: &usize| !contenders[*index].candidate.value.is_blank();
     let telling: Vec<usize> = (0..contenders.len()).filter(says).collect();
-    if !field.blank_never_wins || telling.is_empty() || telling.len() == contenders.len() {
+    let blanks_count = !field.blank_never_wins || mutant::off(Rule::BlankNeverWins);
+    if blanks_count || telling.is_empty() || telling.len() == contenders.len() {
         return field.policy.choose(contenders, rank);
     }
     let remaining: Vec<Contender<'_>> = telling.iter().map(|&index| contenders[index]).collect();

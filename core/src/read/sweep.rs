@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{ReadFault, ReadSpec, Recovery, Step, trail::Trail};
 use crate::{
+    mutant::{self, Rule},
     remote::{Page, ProviderError},
     time::Tick,
 };
@@ -87,7 +88,7 @@ impl DeleteGuard {
     /// Whether so many missing objects need a person's approval.
     pub fn trips(&self, known: u64, missing: u64) -> bool {
         let over_share = u128::from(missing) * 100 > u128::from(known) * u128::from(self.share_percent_max);
-        missing > self.missing_min && (missing > self.missing_max || over_share)
+        missing > self.missing_min && (missing > self.missing_max || over_share) && !mutant::off(Rule::MassDeleteWaits)
     }
 }
 
@@ -166,7 +167,7 @@ impl Sweep {
         }
         let (phase, verdict) = if missing == 0 {
             (SweepPhase::Done, Verdict::Complete)
-        } else if self.state.nameless > 0 {
+        } else if self.state.nameless > 0 && !mutant::off(Rule::SweepIsComplete) {
             (SweepPhase::Done, Verdict::Incomplete)
         } else if guard.trips(known, missing) {
             (SweepPhase::AwaitingApproval { known, missing }, Verdict::AwaitApproval)

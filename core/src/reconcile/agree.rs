@@ -5,6 +5,7 @@ use super::{Pass, ReconcileError};
 use crate::{
     ids::{ConnectionId, FieldName},
     model::DeleteEffect,
+    mutant::{self, Rule},
     outbox::Delivery,
     plan::{Side, SyncPlan},
     record::RecordState,
@@ -67,7 +68,9 @@ impl Pass<'_> {
             .replicas
             .get_mut(connection)
             .ok_or_else(|| ReconcileError::UnknownConnection(connection.clone()))?;
-        replica.parked.retain(|name, parked| fields.get(name).is_some_and(|value| *value == parked.value));
+        replica.parked.retain(|name, parked| {
+            fields.get(name).is_some_and(|value| *value == parked.value) || mutant::off(Rule::ParkingEndsWithValue)
+        });
         for name in side.mapping.fields().filter(|name| side.writes && side.mapping.writable(name)) {
             let Some(value) = fields.get(name).filter(|_| !replica.parked.contains_key(name)) else { continue };
             if let Err(fault) = side.mapping.project(name, value) {
@@ -81,12 +84,12 @@ impl Pass<'_> {
     fn advance(&mut self, connection: &ConnectionId, side: &Side) -> Result<(), ReconcileError> {
         let heads = self.state.document.heads().clone();
         let replica = self.replica(connection)?;
-        if matches!(replica.link, Link::Unlinked) {
+        if matches!(replica.link, Link::Unlinked) || mutant::off(Rule::AgreementAdvancesHeads) {
             return Ok(());
         }
         let mut reflected = Reflected { common: heads, ..Reflected::default() };
         for name in side.mapping.fields() {
-            if !agrees(&self.state.fields, replica, side, name) {
+            if !agrees(&self.state.fields, replica, side, name) && !mutant::off(Rule::HeadsArePerField) {
                 reflected.set(name, replica.reflected.of(name).clone());
             }
         }
@@ -161,7 +164,8 @@ fn standing_of(fields: &Fields, replica: &Replica, side: &Side, name: &FieldName
     };
     let baseline = replica.baseline.get(name).unwrap_or(&Value::Null);
     let stored = replica.stored.get(name);
-    if baseline.same_as(&projected) || stored.is_some_and(|form| form.sent == projected && form.stored == *baseline) {
+    let holds = |stored: &Value| stored == baseline || mutant::off(Rule::StoredFormEndsWithBaseline);
+    if baseline.same_as(&projected) || stored.is_some_and(|form| form.sent == projected && holds(&form.stored)) {
         return Standing::Agrees;
     }
     let sendable = side.writes && side.mapping.writable(name) && value.is_some() && !replica.parked.contains_key(name);

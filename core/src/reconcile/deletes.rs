@@ -7,6 +7,7 @@ use crate::{
     ids::{ConnectionId, ExternalId, FieldName},
     journal::{ChangeEntry, Hash, Ops, Origin},
     model::{DeleteEffect, DeleteRace},
+    mutant::{self, Rule},
     replica::{Link, Observation, Replica},
     time::Clock,
     value::Value,
@@ -60,11 +61,12 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// Makes the edits that the last values of a deleted object show. Blanks say nothing here, because providers empty what
-    /// they delete.
+    /// Makes the edits that the last values of a deleted object show.
     fn keep_last_edits(&mut self, connection: &ConnectionId, observation: &Observation) -> Result<(), ReconcileError> {
-        let mut last = observation.clone();
-        last.fields.retain(|_, value| !value.is_blank());
+        if mutant::off(Rule::LastEditsOutlive) {
+            return Ok(());
+        }
+        let last = last_values(observation.clone());
         let edits = self.differences(connection, &last)?;
         self.make_edits(&Origin::Connection(connection.clone()), &self.connection_actor(connection), edits)?;
         Ok(())
@@ -83,13 +85,12 @@ impl Pass<'_> {
     }
 
     /// The first reading of an object after we deleted it: what its users changed between our last look and the delete.
-    /// Blanks say nothing here, because providers empty what they delete.
     pub(super) fn last_words(
         &mut self,
         connection: &ConnectionId,
-        mut observation: Observation,
+        observation: Observation,
     ) -> Result<(), ReconcileError> {
-        observation.fields.retain(|_, value| !value.is_blank());
+        let observation = last_values(observation);
         let mut edits = self.account_for_written(connection, &observation)?;
         edits.extend(self.differences(connection, &observation)?);
         let side = self.side(connection)?;
@@ -111,7 +112,8 @@ impl Pass<'_> {
 
     /// Settles the race of these edits with the delete that they met, if there was one.
     pub(super) fn revive_for(&mut self, edited: Vec<FieldName>) -> Result<(), ReconcileError> {
-        if self.state.deleted.is_none() || edited.is_empty() { Ok(()) } else { self.edit_meets_delete(&edited) }
+        let meets = self.state.deleted.is_some() && !edited.is_empty() && !mutant::off(Rule::LateEditMeetsDelete);
+        if meets { self.edit_meets_delete(&edited) } else { Ok(()) }
     }
 
     /// Forgets the object, so that another is made or found.
@@ -132,7 +134,7 @@ impl Pass<'_> {
             end.fields.get(name).is_some_and(|held| !held.is_blank() && held.loose_fold() == owed.loose_fold())
         };
         let unseen = |name: &&FieldName| self.owed_value(replica, side, name).is_some_and(|owed| !held(name, &owed));
-        Ok(side.mapping.fields().filter(unseen).cloned().collect())
+        Ok(side.mapping.fields().filter(unseen).filter(|_| !mutant::off(Rule::UnseenSurvivesDelete)).cloned().collect())
     }
 
     pub(super) fn keep_lost_to_delete(
@@ -188,6 +190,9 @@ impl Pass<'_> {
         connection: &ConnectionId,
         observation: Observation,
     ) -> Result<(), ReconcileError> {
+        if mutant::off(Rule::RestoreCounts) {
+            return Ok(());
+        }
         let origin = Origin::Connection(connection.clone());
         let actor = self.connection_actor(connection);
         self.undelete(&origin, &actor)?;
@@ -222,10 +227,17 @@ impl Pass<'_> {
         let side = self.side(connection)?;
         let tick = self.now.tick;
         let replica = self.replica_mut(connection)?;
-        let Some(id) = replica.link.external_id().cloned().filter(|id| id != into) else { return Ok(()) };
+        let known = replica.link.external_id().filter(|_| !mutant::off(Rule::MergedLetsGo));
+        let Some(id) = known.cloned().filter(|id| id != into) else { return Ok(()) };
         *replica = Replica { link: Link::Detached { id }, settled: tick, ..super::unlinked(side) };
         self.moved.insert(connection.clone());
         self.out.verdict = Verdict::Changed;
         Ok(())
     }
+}
+
+/// What a deleted object held last. Blanks say nothing here, because providers empty what they delete.
+fn last_values(mut end: Observation) -> Observation {
+    end.fields.retain(|_, value| !value.is_blank() || mutant::off(Rule::BlankEndSaysNothing));
+    end
 }

@@ -5,6 +5,7 @@ use crate::{
     document::{Actor, Document},
     ids::RecordId,
     journal::{ChangeEntry, Ops, Origin},
+    mutant::{self, Rule},
     plan::SyncPlan,
     reconcile::ClientEdit,
     record::RecordState,
@@ -39,7 +40,7 @@ impl Pass<'_> {
         let mut edits = Vec::new();
         for (name, new) in &edit.fields {
             let old = self.state.fields.get(name).cloned().unwrap_or_default();
-            if edit.settles {
+            if edit.settles && !mutant::off(Rule::ChoiceEndsWaiting) {
                 self.settle_by_hand(name);
             }
             if old == *new {

@@ -7,7 +7,8 @@ use crate::{
     conflict::Candidate,
     document::{Actor, Document},
     ids::{ConnectionId, FieldName, RecordId},
-    journal::{ChangeEntry, Ops, Origin},
+    journal::{ChangeEntry, Heads, Ops, Origin},
+    mutant::{self, Rule},
     plan::SyncPlan,
     policies::{self, Choice, Contender, Merge},
     record::RecordState,
@@ -128,7 +129,8 @@ impl Pass<'_> {
         name: &FieldName,
         value: &Value,
     ) -> Result<FirstSight, ReconcileError> {
-        if value.is_blank() || self.plan.model.field(name).is_none_or(|field| field.computed) {
+        let absent = value.is_blank() && !mutant::off(Rule::BlankIsAbsent);
+        if absent || self.plan.model.field(name).is_none_or(|field| field.computed) {
             return Ok(FirstSight::NoEdit(None));
         }
         let Some(shown) = self.state.fields.get(name) else { return Ok(FirstSight::Differs) };
@@ -136,13 +138,13 @@ impl Pass<'_> {
             if projected == *value {
                 return Ok(FirstSight::NoEdit(None));
             }
-            if projected.loose_fold() == value.loose_fold() {
+            if projected.loose_fold() == value.loose_fold() && !mutant::off(Rule::SpellingIsStoredForm) {
                 return Ok(FirstSight::NoEdit(Some(StoredForm { sent: projected, stored: value.clone() })));
             }
         }
         Ok(match self.once_held(name, value)? {
-            Some(hash) => FirstSight::Behind(hash),
-            None => FirstSight::Differs,
+            Some(hash) if !mutant::off(Rule::OldValueIsNoEdit) => FirstSight::Behind(hash),
+            _ => FirstSight::Differs,
         })
     }
 
@@ -159,7 +161,9 @@ impl Pass<'_> {
             None => Ok(None),
             Some(Merge::Text | Merge::Counter) => self.meet_as_wholes(connection, name, value, clock),
             Some(Merge::Register | Merge::Set) => {
-                self.edit_at(connection, name, Value::Null, value.clone(), clock, Vec::new())
+                let sees_all = mutant::off(Rule::LinkMovesNoHeads);
+                let heads = if sees_all { self.state.document.heads().clone() } else { Heads::new() };
+                self.edit_at(connection, name, Value::Null, value.clone(), clock, heads)
             }
         }
     }
@@ -176,7 +180,8 @@ impl Pass<'_> {
         let heads = self.state.document.heads().clone();
         let edit =
             FieldEdit { name: name.clone(), old: Value::Null, new: value.clone(), clock, heads, unseen: Vec::new() };
-        let Some(standing) = self.standing(name)?.filter(|standing| !standing.value.is_blank()) else {
+        let standing = self.standing(name)?.filter(|standing| !standing.value.is_blank());
+        let Some(standing) = standing.filter(|_| !mutant::off(Rule::StrangersMeetAsWholes)) else {
             return Ok(Some(edit));
         };
         let op = self.name_of_unseen(name, value, clock.at);

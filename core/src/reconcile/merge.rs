@@ -10,6 +10,7 @@ use crate::{
     ids::FieldName,
     journal::{ChangeEntry, Hash, Heads, Op, Ops, Origin},
     model::Field,
+    mutant::{self, Rule},
     policies::{self, Choice, Contender, Merge},
     replica::Parked,
     time::{Clock, Millis},
@@ -76,7 +77,8 @@ impl Pass<'_> {
             return Ok(false);
         };
         let standing = self.state.document.visible(&edit.name, field)?;
-        Ok(!standing.is_empty() && self.hashes_at(&edit.name, field, &edit.heads)?.is_empty())
+        let saw_none = self.hashes_at(&edit.name, field, &edit.heads)?.is_empty();
+        Ok(!standing.is_empty() && saw_none && !mutant::off(Rule::SetIsBegunOnce))
     }
 
     fn write_group(
@@ -113,7 +115,8 @@ impl Pass<'_> {
         if let (Merge::Text, Value::Text(old), Value::Text(new)) = (field.policy.merge(), &edit.old, &edit.new) {
             let standing = self.state.document.visible_at(&edit.name, field, heads)?.pop();
             if let Some((_, Value::Text(standing))) = standing {
-                return Ok(Value::Text(respelled(old, new, &standing).unwrap_or_else(|| new.clone())));
+                let rebased = respelled(old, new, &standing).filter(|_| !mutant::off(Rule::SpellingStaysOut));
+                return Ok(Value::Text(rebased.unwrap_or_else(|| new.clone())));
             }
         }
         Ok(edit.new.clone())
@@ -158,7 +161,9 @@ impl Pass<'_> {
                 self.effective(name, *only) == winner.candidate.op
                     && (self.received != Some(*only) || *value == winner.candidate.value)
             }
-            _ => false,
+            shown => {
+                mutant::off(Rule::OneValueStays) && shown.last().is_some_and(|(hash, _)| *hash == winner.candidate.op)
+            }
         };
         if !stands {
             self.compensate(name, field, &winner, visible)?;
@@ -179,7 +184,8 @@ impl Pass<'_> {
         for hash in visible.iter().chain(unseen.iter().filter(|hash| self.received == Some(**hash))) {
             let own = self.effective(name, *hash);
             let over = self.over(name, own);
-            seen_by_others.extend(over.iter().map(|hash| self.effective(name, *hash)).filter(|seen| *seen != own));
+            let shown = |hash| if mutant::off(Rule::RepeatShowsOp) { hash } else { self.effective(name, hash) };
+            seen_by_others.extend(over.iter().map(|hash| shown(*hash)).filter(|seen| *seen != own));
         }
         let open: Vec<Hash> = effective.iter().filter(|hash| !seen_by_others.contains(*hash)).copied().collect();
         let open = if open.is_empty() { effective.into_iter().collect() } else { open };
@@ -199,7 +205,8 @@ impl Pass<'_> {
             for replaced in contender.over.clone() {
                 let before = self.known(name, field, self.effective(name, replaced))?.candidate.value;
                 let after = &contender.candidate.value;
-                fits &= field.policy.admits(&before, after) && !policies::blank_refused(field, &before, after);
+                fits &= field.policy.admits(&before, after) && !policies::blank_refused(field, &before, after)
+                    || mutant::off(Rule::KnowingEditIsJudged);
             }
             if fits { admitted.push(contender) } else { refused.push(contender) }
         }
@@ -217,7 +224,9 @@ impl Pass<'_> {
         match admitted {
             [] => self.agreed(name, field, refused),
             [only] => Ok(Some(only.clone())),
-            _ if all_equal => Ok(admitted.iter().min_by_key(|known| known.arrival).cloned()),
+            _ if all_equal && !mutant::off(Rule::EqualsAgree) => {
+                Ok(admitted.iter().min_by_key(|known| known.arrival).cloned())
+            }
             _ => {
                 let contenders: Vec<Contender<'_>> = admitted
                     .iter()
@@ -262,6 +271,9 @@ impl Pass<'_> {
 
     /// Nobody writes the field anywhere until a person has chosen.
     fn wait_for_a_person(&mut self, name: &FieldName, agreed: &Value) {
+        if mutant::off(Rule::ManualWaits) {
+            return;
+        }
         let parked = Parked {
             reason: "waiting for a person to choose between concurrent values".into(),
             value: agreed.clone(),
@@ -317,7 +329,7 @@ impl Pass<'_> {
             return;
         }
         let known = |row: &Conflict| row.field == *name && row.loser.op == loser.op && row.winner.op == winner.op;
-        if !self.out.conflicts.iter().any(known) {
+        if !self.out.conflicts.iter().any(known) || mutant::off(Rule::ConflictIsToldOnce) {
             self.out.conflicts.push(Conflict {
                 field: name.clone(),
                 loser: loser.clone(),
@@ -376,7 +388,8 @@ impl Pass<'_> {
 
     /// The op that `hash` stands for: what it repeats, or itself.
     fn effective(&self, name: &FieldName, hash: Hash) -> Hash {
-        self.op(name, hash).and_then(|op| op.repeats).unwrap_or(hash)
+        let repeated = self.op(name, hash).and_then(|op| op.repeats);
+        repeated.filter(|_| !mutant::off(Rule::RepeatStandsForOp)).unwrap_or(hash)
     }
 
     fn over(&self, name: &FieldName, hash: Hash) -> Heads {

@@ -8,6 +8,7 @@ use crate::{
     conflict::Candidate,
     ids::{ConnectionId, ExternalId, FieldName},
     journal::{Heads, Origin},
+    mutant::{self, Rule},
     policies::Merge,
     replica::{Link, Observation, Past, Replica, Source, StoredForm, Written},
     time::{Clock, Tick},
@@ -33,10 +34,11 @@ impl Pass<'_> {
     ) -> Result<(), ReconcileError> {
         let replica = self.replica(connection)?;
         if let Some(intent) = &replica.intent {
-            if !(intent.uncertain && self.settles(replica, &observation)) {
+            if intent.uncertain && self.settles(replica, &observation) {
+                self.settle_uncertain(connection, &observation)?;
+            } else if !mutant::off(Rule::HoldWhileOpen) {
                 return self.hold(connection, observation);
             }
-            self.settle_uncertain(connection, &observation)?;
         }
         match self.replica(connection)?.link.clone() {
             Link::Unlinked if observation.deleted => Ok(()),
@@ -63,7 +65,8 @@ impl Pass<'_> {
             link => link.external_id().is_some_and(|id| *id == observation.id || observation.aliases.contains(id)),
         };
         let at_rest = replica.delivery.due().is_none_or(|wait_until| wait_until <= self.now.at);
-        of_this && at_rest && observation.source == Source::ById && observation.begun > replica.settled
+        let later = observation.begun > replica.settled || mutant::off(Rule::LostAnswerNeedsLaterRead);
+        of_this && (at_rest || mutant::off(Rule::DeadlineIsWaitedOut)) && observation.source == Source::ById && later
     }
 
     /// A replica that has lost its object is linked again only by a read by id: a list may still show the one that is gone.
@@ -73,6 +76,9 @@ impl Pass<'_> {
         observation: &Observation,
     ) -> Result<bool, ReconcileError> {
         let settled = self.replica(connection)?.settled;
+        if mutant::off(Rule::RelinkNeedsReadById) {
+            return Ok(false);
+        }
         Ok(observation.begun <= settled || settled > Tick::default() && observation.source == Source::List)
     }
 
@@ -139,7 +145,7 @@ impl Pass<'_> {
     fn hold(&mut self, connection: &ConnectionId, observation: Observation) -> Result<(), ReconcileError> {
         let replica = self.replica_mut(connection)?;
         if !replica.held.contains(&observation) {
-            if replica.held.len() == Replica::HELD_MAX {
+            if replica.held.len() == Replica::HELD_MAX && !mutant::off(Rule::HeldIsBounded) {
                 replica.held.remove(0);
             }
             replica.held.push(observation);
@@ -150,18 +156,22 @@ impl Pass<'_> {
 
     fn worth(&self, replica: &Replica, observation: &Observation) -> Worth {
         let newer = match (&observation.version, &replica.version) {
-            (Some(seen), Some(known)) if seen.stamp < known.stamp => return Worth::Stale,
+            (Some(seen), Some(known)) if seen.stamp < known.stamp && !mutant::off(Rule::OlderIsStale) => {
+                return Worth::Stale;
+            }
             (Some(seen), Some(known)) => Some(seen.newer_than(known)),
             _ => None,
         };
         let fine = observation.version.is_some_and(|version| version.is_fine());
-        if observation.begun <= replica.settled && !(fine && newer == Some(true)) {
+        let early = observation.begun <= replica.settled && !mutant::off(Rule::BegunBeforeMustBeNewer);
+        if early && !(fine && newer == Some(true)) {
             return if self.shows_nothing_new(replica, observation) { Worth::Stale } else { Worth::Confirm };
         }
         match observation.source {
             Source::ById | Source::Answer => Worth::Counts,
-            Source::List if observation.deleted => Worth::Confirm,
+            Source::List if observation.deleted && !mutant::off(Rule::DeleteNeedsReadById) => Worth::Confirm,
             Source::List if newer == Some(true) || self.shows_nothing_new(replica, observation) => Worth::Counts,
+            Source::List if mutant::off(Rule::ListMustBeNewer) => Worth::Counts,
             Source::List => Worth::Confirm,
         }
     }
@@ -188,7 +198,8 @@ impl Pass<'_> {
         self.revive_for(made_before.into_keys().chain(made.keys().cloned()).collect())?;
         let tick = self.now.tick;
         let replica = self.replica(connection)?;
-        if edited || replica.version != observation.version && observation.version.is_some() {
+        let moves = replica.version != observation.version && observation.version.is_some();
+        if edited || moves && !mutant::off(Rule::SameStillAdvances) {
             let replica = self.replica_mut(connection)?;
             for (name, hash) in made {
                 replica.reflected.set(&name, vec![hash]);
@@ -268,7 +279,7 @@ impl Pass<'_> {
     ) -> Result<bool, ReconcileError> {
         let side = self.side(connection)?;
         let shown = self.state.fields.get(name).map(|shown| side.mapping.project(name, shown));
-        Ok(matches!(shown, Some(Ok(shown)) if shown == *value))
+        Ok(matches!(shown, Some(Ok(shown)) if shown == *value) && !mutant::off(Rule::AgreeingIsNoEdit))
     }
 
     fn edit_by(
@@ -333,14 +344,15 @@ impl Pass<'_> {
         let mut slipped = Vec::new();
         for (name, written) in &written {
             let shown = observation.fields.get(name).cloned().unwrap_or_default();
-            let form = stored_form_of(written, observation, name, &shown);
+            let form = stored_form_of(&written.sent, observation, name, &shown);
             if let Some(form) = form.filter(|form| form.sent != form.stored) {
                 let replica = self.replica_mut(connection)?;
                 replica.baseline.insert(name.clone(), form.stored.clone());
                 replica.stored.insert(name.clone(), form);
                 self.moved.insert(connection.clone());
             }
-            let past = slipped_in(written, observation.past.get(name).map_or(&[], Vec::as_slice));
+            let history = observation.past.get(name).filter(|_| !mutant::off(Rule::SlippedInIsEdit));
+            let past = slipped_in(written, history.map_or(&[], Vec::as_slice));
             // What was written after this reading is no loss: the next one shows it.
             let is_later = |clock: &Clock| {
                 observation
@@ -369,7 +381,8 @@ impl Pass<'_> {
         value: &Value,
         clock: Clock,
     ) -> Result<(), ReconcileError> {
-        let Some(winner) = self.standing(name)? else { return Ok(()) };
+        let winner = self.standing(name)?.filter(|_| !mutant::off(Rule::GlimpsedIsKept));
+        let Some(winner) = winner else { return Ok(()) };
         let op = self.name_of_unseen(name, value, clock.at);
         let loser = Candidate { op, value: value.clone(), origin: Origin::Connection(connection.clone()), clock };
         self.keep_loser(name, &loser, &winner, "overwritten", true);
@@ -386,13 +399,21 @@ impl Verdict {
 
 /// The provider's own transformation of a value that we sent, where that can be proved.
 fn stored_form(replica: &Replica, observation: &Observation, name: &FieldName, shown: &Value) -> Option<StoredForm> {
-    stored_form_of(replica.written.get(name)?, observation, name, shown)
+    stored_form_of(&replica.written.get(name)?.sent, observation, name, shown)
 }
 
-fn stored_form_of(written: &Written, observation: &Observation, name: &FieldName, shown: &Value) -> Option<StoredForm> {
-    let folds = shown.loose_fold() == written.sent.loose_fold();
+/// The form in which the provider keeps what was sent, if it is one: a loose fold maps one to the other, or the provider
+/// names us as its author.
+pub(super) fn stored_form_of(
+    sent: &Value,
+    observation: &Observation,
+    name: &FieldName,
+    shown: &Value,
+) -> Option<StoredForm> {
+    let folds = shown.loose_fold() == sent.loose_fold();
     let ours = observation.past.get(name).and_then(|past| past.first()).is_some_and(|newest| newest.by_us);
-    (folds || ours).then(|| StoredForm { sent: written.sent.clone(), stored: shown.clone() })
+    let proved = folds || ours || mutant::off(Rule::StoredFormNeedsProof);
+    proved.then(|| StoredForm { sent: sent.clone(), stored: shown.clone() })
 }
 
 /// The users' values that the history shows between what we last saw and our own write, oldest first.

@@ -3,6 +3,7 @@
 use super::{Pass, ReconcileError, Verdict};
 use crate::{
     ids::{ConnectionId, FieldName},
+    mutant::{self, Rule},
     outbox::Delivery,
     plan::Side,
     replica::{Intent, IntentVerb, Link, Parked, Replica},
@@ -64,7 +65,8 @@ impl Pass<'_> {
     fn await_last_words(&mut self, connection: &ConnectionId) -> Result<(), ReconcileError> {
         let now = self.now.at;
         let replica = self.replica_mut(connection)?;
-        if !replica.unread_end() || replica.delivery.attempts() >= LAST_WORDS_LOOKS {
+        let waits = replica.unread_end() && !mutant::off(Rule::CreateAwaitsEnd);
+        if !waits || replica.delivery.attempts() >= LAST_WORDS_LOOKS {
             return self.lose_link(connection);
         }
         replica.delivery.failed(now, "waiting to read what the deleted object held last", 0);
@@ -86,7 +88,8 @@ impl Pass<'_> {
                 let past = replica.writes.get(name)?;
                 let alternates = past.len() == Replica::WRITES_MAX
                     && past.iter().rev().enumerate().all(|(age, sent)| (*sent == value) == (age % 2 == 1));
-                alternates.then(|| (name.clone(), self.state.fields.get(name).cloned().unwrap_or_default()))
+                (alternates && !mutant::off(Rule::FlappingIsParked))
+                    .then(|| (name.clone(), self.state.fields.get(name).cloned().unwrap_or_default()))
             })
             .collect();
         let at = self.now.at;
@@ -119,5 +122,6 @@ fn unsettled_second(replica: &Replica, looked_at: Millis, conditional: bool) -> 
     let version = replica.version.filter(|version| conditional && !version.is_fine())?;
     replica.link.linked()?;
     let safe_from = version.stamp.plus(i64::from(version.precision_ms));
-    (looked_at < safe_from).then(|| safe_from.0.abs_diff(looked_at.0))
+    let settled = looked_at >= safe_from || mutant::off(Rule::SecondMustPass);
+    (!settled).then(|| safe_from.0.abs_diff(looked_at.0))
 }

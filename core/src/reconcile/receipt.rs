@@ -1,13 +1,14 @@
 //! The end of a write. A receipt settles only the fields that were sent; everything else in it is an ordinary reading.
 
-use super::{FollowUp, Pass, Receipt, ReconcileError, Verdict};
+use super::{FollowUp, Pass, Receipt, ReconcileError, Verdict, observe::stored_form_of};
 use crate::{
     ids::{ConnectionId, ExternalId, FieldName},
     journal::Heads,
+    mutant::{self, Rule},
     outbox::Delivery,
     policies::Merge,
     remote::{Refusal, Remedy},
-    replica::{Intent, IntentVerb, Link, Observation, Parked, Replica, Source, StoredForm, Written},
+    replica::{Intent, IntentVerb, Link, Observation, Parked, Replica, Source, Written},
     time::{Clock, Millis, Tick},
     value::Value,
 };
@@ -82,13 +83,14 @@ impl Pass<'_> {
             return self.read_back(connection);
         }
         // A provider that keeps a history is asked for it: only there a value shows that slipped in before our write.
-        let clean = whole && self.replica(connection)?.held.is_empty() && !self.side(connection)?.history;
+        let history = self.side(connection)?.history && !mutant::off(Rule::HistoryIsReadBack);
+        let clean = whole && self.replica(connection)?.held.is_empty() && !history;
         self.settle_sent(connection, intent)?;
         let replica = self.replica_mut(connection)?;
         replica.link = Link::Linked { id };
         replica.settled = tick;
         // What the write made of the version is not known: no reading from before it can be told to be newer.
-        replica.version = None;
+        replica.version = replica.version.filter(|_| mutant::off(Rule::WriteForgetsVersion));
         // Whatever is still owed is marked again before the commit.
         replica.delivery = Delivery::Clean;
         if let Some(answer) = answer {
@@ -102,11 +104,12 @@ impl Pass<'_> {
 
     /// The baseline becomes what was sent, at the heads at which the patch was computed, for the sent fields only.
     fn settle_sent(&mut self, connection: &ConnectionId, intent: &Intent) -> Result<(), ReconcileError> {
+        let seen = self.seen_by(intent);
         let replica = self.replica_mut(connection)?;
         for (name, sent) in &intent.fields {
             let before = replica.baseline.insert(name.clone(), sent.clone()).unwrap_or_default();
             let heads = replica.reflected.of(name).clone();
-            replica.reflected.set(name, intent.heads.clone());
+            replica.reflected.set(name, seen.clone());
             replica.stored.remove(name);
             replica.written.insert(name.clone(), Written { sent: sent.clone(), before, heads, suspects: Vec::new() });
             let writes = replica.writes.entry(name.clone()).or_default();
@@ -116,6 +119,11 @@ impl Pass<'_> {
             }
         }
         Ok(())
+    }
+
+    /// What a system has seen that took a write: the heads at which its patch was computed.
+    fn seen_by(&self, intent: &Intent) -> Heads {
+        if mutant::off(Rule::WriteShowsItsHeads) { self.state.document.heads().clone() } else { intent.heads.clone() }
     }
 
     /// Reads the write's own answer: a sent field that came back in another form is the provider's transformation if a
@@ -132,12 +140,11 @@ impl Pass<'_> {
         let mut edits = Vec::new();
         for (name, sent) in &intent.fields {
             let Some(shown) = answer.fields.remove(name) else { continue };
-            let by_us = answer.past.get(name).and_then(|past| past.first()).is_some_and(|newest| newest.by_us);
             if shown.same_as(sent) {
-            } else if shown.loose_fold() == sent.loose_fold() || by_us {
+            } else if let Some(form) = stored_form_of(sent, &answer, name, &shown) {
                 let replica = self.replica_mut(connection)?;
-                replica.baseline.insert(name.clone(), shown.clone());
-                replica.stored.insert(name.clone(), StoredForm { sent: sent.clone(), stored: shown });
+                replica.baseline.insert(name.clone(), shown);
+                replica.stored.insert(name.clone(), form);
             } else {
                 let (old, heads) = self.before_write(connection, name)?;
                 let clock = self.clock_of(&answer, name);
@@ -152,6 +159,9 @@ impl Pass<'_> {
         let actor = self.connection_actor(connection);
         for (name, hash) in self.make_edits(&origin, &actor, edits)? {
             self.replica_mut(connection)?.reflected.set(&name, vec![hash]);
+        }
+        if mutant::off(Rule::SettleOnlySent) {
+            self.replica_mut(connection)?.baseline.append(&mut answer.fields);
         }
         self.adopt(connection, answer)
     }
@@ -219,7 +229,7 @@ impl Pass<'_> {
             replica.delivery.parked(at, &reason);
             return Ok(());
         }
-        for name in sent {
+        for name in sent.into_iter().filter(|_| !mutant::off(Rule::RefusedIsParked)) {
             let value = values.get(name).cloned().unwrap_or_default();
             replica.parked.insert(name.clone(), Parked { reason: reason.clone(), value, at });
         }
@@ -254,8 +264,9 @@ impl Pass<'_> {
     ) -> Result<(), ReconcileError> {
         let tick = self.now.tick;
         let model = &self.plan.model;
+        let Some(intent) = self.replica_mut(connection)?.intent.take() else { return Ok(()) };
+        let seen = self.seen_by(&intent);
         let replica = self.replica_mut(connection)?;
-        let Some(intent) = replica.intent.take() else { return Ok(()) };
         for (name, sent) in &intent.fields {
             if !observation.fields.contains_key(name) {
                 continue;
@@ -270,7 +281,7 @@ impl Pass<'_> {
             let written = Written { sent: sent.clone(), before, heads, suspects: Vec::new() };
             replica.written.insert(name.clone(), written);
             if effect == Effect::Proved {
-                replica.reflected.set(name, intent.heads.clone());
+                replica.reflected.set(name, seen.clone());
                 replica.baseline.insert(name.clone(), sent.clone());
                 replica.stored.remove(name);
             }

@@ -14,6 +14,7 @@ use crate::{
     ids::{FieldName, RecordId},
     journal::{ChangeEntry, Hash, Heads, Op, Ops, Origin},
     model::{DeleteRace, Field},
+    mutant::{self, Rule},
     plan::SyncPlan,
     policies::Merge,
     record::RecordState,
@@ -73,7 +74,7 @@ pub fn written_at(change: &Change) -> Option<Millis> {
 
 fn clock_at(written: Option<Millis>, now: Millis) -> Clock {
     written.map_or(Clock::exact(now), |at| Clock {
-        at: at.min(now),
+        at: if mutant::off(Rule::ClientTimeIsBounded) { at } else { at.min(now) },
         precision_ms: CHANGE_PRECISION_MS,
         kind: ClockKind::Field,
     })
@@ -98,7 +99,8 @@ impl Pass<'_> {
             let Some(field) = self.plan.model.field(&name) else { continue };
             let standing = self.state.fields.get(&name).cloned().unwrap_or_default();
             let Some(value) = admitted(field, merged(field, &old, &new, &standing)?) else { continue };
-            if field.policy.merge() == Merge::Register && !standing.same_as(&old) && !standing.same_as(&value) {
+            let meets = field.policy.merge() == Merge::Register && !standing.same_as(&old) && !standing.same_as(&value);
+            if meets && !mutant::off(Rule::LateEditIsBeside) {
                 let (heads, unseen) = self.before_others(&name, field, &old)?;
                 beside.push(FieldEdit { name, old, new: value, clock, heads, unseen });
             } else {
@@ -128,7 +130,11 @@ impl Pass<'_> {
         let heads: Heads = genesis.map(|entry| entry.hash).into_iter().collect();
         let stood = self.state.document.visible_at(name, field, &heads)?;
         let seen = stood.last().is_some_and(|(_, value)| value.same_as(old)) || stood.is_empty() && old.is_blank();
-        let unseen = if seen { Heads::new() } else { stood.into_iter().map(|(hash, _)| hash).collect() };
+        let unseen = if seen || mutant::off(Rule::LateEditNamesUnseen) {
+            Heads::new()
+        } else {
+            stood.into_iter().map(|(hash, _)| hash).collect()
+        };
         Ok((heads, unseen))
     }
 
@@ -188,7 +194,7 @@ impl Pass<'_> {
         let earlier: Vec<Hash> = self.entries_of(name).map(|entry| entry.hash).collect();
         let seen = self.state.document.seen_by(change.deps(), &earlier)?;
         let newest = earlier.into_iter().find(|hash| seen.contains(hash));
-        let hidden = newest.filter(|newest| !visible.contains(newest));
+        let hidden = newest.filter(|newest| !visible.contains(newest) && !mutant::off(Rule::HiddenEditIsSeen));
         Ok(hidden.into_iter().chain(visible.iter().copied()).collect())
     }
 
@@ -305,6 +311,9 @@ impl Pass<'_> {
     /// The fields that others wrote and the writer of the change had not seen.
     fn unseen_by_client(&mut self, change: &Change) -> Result<Vec<FieldName>, ReconcileError> {
         let own = Hash(change.hash().0);
+        if mutant::off(Rule::ClientDeleteMeetsEdits) {
+            return Ok(Vec::new());
+        }
         let names: Vec<FieldName> = self.plan.model.fields.keys().cloned().collect();
         let mut unseen = Vec::new();
         for name in names {
@@ -362,6 +371,9 @@ impl Pass<'_> {
 
 /// The value in canonical form; `None` where the field cannot hold it, or no client may write it.
 fn admitted(field: &Field, value: Value) -> Option<Value> {
+    if mutant::off(Rule::UnfitIsRefused) {
+        return Some(value);
+    }
     if field.computed {
         return None;
     }
@@ -371,6 +383,7 @@ fn admitted(field: &Field, value: Value) -> Option<Value> {
 /// What the client's edit makes of a value that others have changed meanwhile.
 fn merged(field: &Field, old: &Value, new: &Value, standing: &Value) -> Result<Value, ReconcileError> {
     Ok(match (field.policy.merge(), new) {
+        _ if mutant::off(Rule::ReplacedObjectIsMerged) => new.clone(),
         (Merge::Set, Value::Set(new)) => {
             let members =
                 |value: &Value| if let Value::Set(members) = value { members.clone() } else { BTreeSet::new() };

@@ -17,6 +17,7 @@ use super::{
     objects::Objects,
     refusal::{Refusal, RefusedChange},
 };
+use crate::mutant::{self, Rule};
 
 /// What is known of the document that changes are meant for.
 pub trait Facts {
@@ -129,6 +130,7 @@ impl<'f, F: Facts, M: Fn(&ActorId) -> Use> Vetting<'f, F, M> {
 
     fn check_actor(&self, actor: &ActorId) -> Result<(), Refusal> {
         match (self.may)(actor) {
+            _ if mutant::off(Rule::ActorIsClaimed) => Ok(()),
             Use::Granted => Ok(()),
             Use::Foreign => Err(Refusal::ForeignActor { actor: actor.clone() }),
             Use::Reserved => Err(Refusal::ReservedActor { actor: actor.clone() }),
@@ -143,6 +145,9 @@ impl<'f, F: Facts, M: Fn(&ActorId) -> Use> Vetting<'f, F, M> {
         let built_on = change.deps().iter().filter_map(|dep| self.last_op(dep)).max().unwrap_or(0);
         let min = built_on.max(tip.max_op) + 1;
         let max = if change.is_empty() { built_on + 1 } else { self.max_op + 1 };
+        if mutant::off(Rule::OpNumbersAreBounded) {
+            return Ok(());
+        }
         if start_op > max {
             return Err(Refusal::StartOpTooLarge { start_op, max });
         }
@@ -158,7 +163,8 @@ impl<'f, F: Facts, M: Fn(&ActorId) -> Use> Vetting<'f, F, M> {
         for (index, change) in waiting.iter().enumerate() {
             self.check_actor(change.actor_id()).map_err(|reason| refused(change, reason))?;
             bytes += change.raw_bytes().len();
-            if index >= limits.waiting_max || bytes > limits.waiting_bytes_max {
+            let many = index >= limits.waiting_max || bytes > limits.waiting_bytes_max;
+            if many && !mutant::off(Rule::WaitingIsBounded) {
                 return Err(refused(change, Refusal::TooManyWaiting { max: limits.waiting_max }));
             }
         }
@@ -169,6 +175,7 @@ impl<'f, F: Facts, M: Fn(&ActorId) -> Use> Vetting<'f, F, M> {
 fn check_seq(change: &Change, expected: u64) -> Result<(), Refusal> {
     let (actor, found) = (change.actor_id().clone(), change.seq());
     match found.cmp(&expected) {
+        _ if mutant::off(Rule::SequenceHasNoGap) => Ok(()),
         Ordering::Equal => Ok(()),
         Ordering::Less => Err(Refusal::SeqReused { actor, expected, found }),
         Ordering::Greater => Err(Refusal::SeqGap { actor, expected, found }),

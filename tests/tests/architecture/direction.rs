@@ -27,6 +27,9 @@ const MAY_USE: [(&str, &[&str]); 7] = [
 const NOT_BELOW_CORE: [&str; 9] =
     ["tokio", "async-std", "smol", "sqlx", "axum", "hyper", "reqwest", "mio", "tungstenite"];
 
+/// The switches for single rules of the heart, as `cargo tree` prints them.
+const SWITCHES: &str = "syncline-core feature \"mutants\"";
+
 /// Dependencies by package: what is built into it, and what only its tests use.
 #[derive(Default)]
 struct Graph {
@@ -111,6 +114,18 @@ impl Graph {
     }
 }
 
+/// Every package of the workspace with the features that each dependency enables.
+fn features(edges: &str) -> String {
+    let cargo = option_env!("CARGO").unwrap_or("cargo");
+    let output = Command::new(cargo)
+        .args(["tree", "--workspace", "--locked", "--edges", edges])
+        .current_dir(root())
+        .output()
+        .expect("cargo can be run");
+    assert!(output.status.success(), "cargo tree failed: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
 fn list(json: &Json) -> &[Json] {
     json.as_array().map_or(&[], Vec::as_slice)
 }
@@ -131,6 +146,16 @@ fn no_io_crate_lies_below_the_core() {
     let graph = Graph::of_workspace();
     assert!(graph.below("syncline-core").contains("automerge"), "the core's dependencies were not found at all");
     assert_none(graph.io_below_core(), "the core is pure; below it were found:");
+}
+
+#[test]
+fn only_tests_can_switch_off_a_rule_of_the_heart() {
+    assert!(features("features").contains(SWITCHES), "no test enables the switches, so the checker below sees nothing");
+    assert!(
+        !features("features,no-dev").contains(SWITCHES),
+        "a build without tests has the feature `mutants`: enable it in dev-dependencies only; \
+         `cargo tree --workspace --edges features,no-dev --invert syncline-core` says who does"
+    );
 }
 
 #[test]

@@ -82,7 +82,7 @@ fn flatten(stream: TokenStream, tokens: &mut Vec<Token>) {
                 }
                 match trees.next() {
                     Some(TokenTree::Group(attribute)) if is_doc(&attribute) => {}
-                    Some(TokenTree::Group(attribute)) if is_cfg_test(&attribute) && !inner => skip_item(&mut trees),
+                    Some(TokenTree::Group(attribute)) if is_for_tests(&attribute) && !inner => skip_item(&mut trees),
                     Some(other) => flatten(TokenStream::from(other), tokens),
                     None => {}
                 }
@@ -121,8 +121,11 @@ fn is_doc(attribute: &Group) -> bool {
     attribute.stream().into_iter().next().is_some_and(|first| first.to_string() == "doc")
 }
 
-fn is_cfg_test(attribute: &Group) -> bool {
-    attribute.stream().to_string().replace(' ', "") == "cfg(test)"
+/// Whether the attribute keeps its item out of every build without tests. `direction` sees to it that no such build has the
+/// feature `mutants`.
+fn is_for_tests(attribute: &Group) -> bool {
+    let condition = attribute.stream().to_string().replace(' ', "");
+    condition == "cfg(test)" || condition == "cfg(feature=\"mutants\")"
 }
 
 /// Skips the item that an attribute belongs to: up to its body's end, or its semicolon.
@@ -139,10 +142,10 @@ fn skip_item(trees: &mut impl Iterator<Item = TokenTree>) {
 #[test]
 fn tokens_leave_out_tests_comments_and_documentation() {
     let source = Source::example(
-        "//! doc\n/// doc\n#[derive(Debug)] struct A; // why\n#[cfg(test)] mod t { fn f() {} }\n#[cfg(test)] use x;\nfn g() { a::b(\"c\") }",
+        "//! doc\n/// doc\n#[derive(Debug)] struct A; // why\n#[cfg(test)] mod t { fn f() {} }\n#[cfg(test)] use x;\n#[cfg(feature = \"mutants\")] mod m { use std::fs; }\nfn g() { a::b(\"c\") }",
     );
     let tokens: Vec<String> = source.tokens().into_iter().map(|token| token.text).collect();
     let expected = "[ derive ( Debug ) ] struct A ; fn g ( ) { a :: b ( \"c\" ) }";
     assert_eq!(tokens.join(" "), expected);
-    assert_eq!(source.tokens().last().map(|token| token.line), Some(6));
+    assert_eq!(source.tokens().last().map(|token| token.line), Some(7));
 }
