@@ -353,6 +353,24 @@ fn a_lost_answer_is_settled_by_what_a_later_reading_shows() {
     }
 }
 
+/// A person who is in a hurry does not shorten the time in which a lost write may still take effect.
+#[test]
+fn a_replay_leaves_a_write_whose_end_nobody_knows_its_time() {
+    let mut story = Story::new();
+    story.app_sets("name", "Bea");
+    story.sends("crm");
+    story.answer_lost("crm");
+    let due = story.state.replicas[&ConnectionId::new("crm")].delivery.due();
+    story.give(Input::Replay { connection: "crm".into() });
+    assert_eq!(story.state.replicas[&ConnectionId::new("crm")].delivery.due(), due);
+
+    story.reads("crm", "1", &[("name", "Ann"), ("phone", "")]);
+    assert!(story.is_owed("crm"), "the write was not applied");
+    story.give(Input::Replay { connection: "crm".into() });
+    let now = Some(Millis(story.at));
+    assert_eq!(story.state.replicas[&ConnectionId::new("crm")].delivery.due(), now, "nothing is under way any more");
+}
+
 #[test]
 fn a_delete_goes_everywhere_and_an_edit_that_the_deleter_had_not_seen_brings_the_record_back() {
     let gone = |story: &mut Story, name: &str| {

@@ -103,13 +103,16 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// A person wants everything parked here tried again.
+    /// A person wants everything parked here tried again. A write whose end nobody knows keeps its time: what is looked up
+    /// before nothing can be under way any more says nothing, and a create would be made twice.
     pub(super) fn replay(&mut self, connection: &ConnectionId) -> Result<(), ReconcileError> {
         let now = self.now.at;
         let replica = self.replica_mut(connection)?;
         replica.parked.clear();
         replica.writes.clear();
-        replica.delivery.replay(now);
+        if replica.intent.is_none() {
+            replica.delivery.replay(now);
+        }
         self.moved.insert(connection.clone());
         self.out.verdict = Verdict::Delivery;
         Ok(())

@@ -130,11 +130,11 @@ async fn look_first(side: &RunningSide, due: &[RecordState]) -> Result<Millis, S
             replica.intent.as_ref().filter(|intent| !intent.uncertain).map(|intent| (state, intent))
         })
         .map(|(state, intent)| {
-            let result = Receipt::Unknown {
-                message: "the service stopped while this write was under way".into(),
-                wait_until: side.deadline(intent.opened),
-            };
-            receipt(side, state.id, intent, result)
+            // It may have been sent long after it was opened, and been under way until the service stopped, just now perhaps:
+            // counted from its opening, the deadline would end too early.
+            let wait_until = side.deadline(Clock::wall());
+            let message = "the service stopped while this write was under way".into();
+            receipt(side, state.id, intent, Receipt::Unknown { message, wait_until })
         })
         .collect();
     let was_interrupted: BTreeSet<RecordId> = interrupted
