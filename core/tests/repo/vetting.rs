@@ -61,8 +61,9 @@ fn an_orphan_waits_until_what_it_builds_on_comes() {
     assert!(second.waiting.is_empty());
 }
 
+/// Row 31, orphans. Fails without the bounds of changes that wait.
 #[test]
-fn orphans_wait_up_to_their_bounds_only() {
+fn row_31_orphans_wait_up_to_their_bounds_only() {
     let mut base = base();
     let mut bob = bob(&mut base);
     for value in 0..12 {
@@ -82,8 +83,9 @@ fn orphans_wait_up_to_their_bounds_only() {
     }
 }
 
+/// Row 30. Fails if `vet` does not ask whether the actor may be used, or asks only once the dependencies are there.
 #[test]
-fn another_users_and_the_services_actors_are_refused_also_for_orphans() {
+fn row_30_forged_actors_are_refused_also_for_orphans() {
     let mut base = base();
     let mut bob = bob(&mut base);
     bob.put(ROOT, "key", 1).unwrap();
@@ -103,8 +105,10 @@ fn another_users_and_the_services_actors_are_refused_also_for_orphans() {
     }
 }
 
+/// Row 30: the same actor and number for another change would shut the real one out for ever. Fails without the comparison
+/// with the ledger's next number.
 #[test]
-fn sequence_numbers_follow_each_other() {
+fn row_30_sequence_numbers_follow_each_other() {
     let mut base = base();
     let skipped = forged(&mut base, |change| change.seq = 2);
     let gap = Refusal::SeqGap { actor: actor(b"bob"), expected: 1, found: 2 };
@@ -118,8 +122,9 @@ fn sequence_numbers_follow_each_other() {
     assert_eq!(refused(&base, reused), Refusal::SeqReused { actor: actor(b"alice"), expected: 2, found: 1 });
 }
 
+/// Row 30. Fails if the numbers that a batch has used up do not count for what follows in it.
 #[test]
-fn two_changes_with_one_number_are_told_apart_within_a_batch() {
+fn row_30_a_reused_number_is_refused_within_a_batch() {
     let mut base = base();
     let (one, other) = (forged(&mut base, |_| {}), forged(&mut base, |change| change.time = 7));
     let verdict = judge(&base, vec![one.clone(), other.clone()]);
@@ -230,8 +235,9 @@ fn operations_fit_what_they_edit() {
     assert_eq!(judge(&base, vec![change]).refused, None);
 }
 
+/// Row 31, counter abuse. Fails without the bound of a counter's steps.
 #[test]
-fn counters_stay_where_they_can_be_added_up() {
+fn row_31_counters_stay_where_they_can_be_added_up() {
     let mut base = base();
     let put = |value: i64| op(ObjectId::Root, map_key(), false, OpType::Put(ScalarValue::counter(value)));
     let step = |step: i64| Op {
