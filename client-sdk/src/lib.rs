@@ -79,7 +79,7 @@ pub use self::{
     history::{HistoryEntry, Written},
     live::{Event, Live},
     page::{At, Page},
-    quarantine::QuarantinedRow,
+    quarantine::{QuarantinedRecord, QuarantinedRow, RebuiltRecord},
     records::{External, Record, RecordMeta, RecordQuery},
     store::{MemoryStore, SqliteStore, Store, StoreError},
     syncs::{Checkpoint, Phase, Progress, Side, Steering, Sync},

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use syncline_core::ids::RecordId;
+
 use crate::{
     api::Api,
     error::Error,
@@ -33,7 +35,48 @@ pub struct QuarantinedRow {
     pub last_at: String,
 }
 
+/// A record whose document is damaged and could not be rebuilt by itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct QuarantinedRecord {
+    /// The record.
+    pub id: RecordId,
+    /// Its model.
+    pub model: String,
+    /// What is wrong and how to mend it.
+    pub reason: String,
+    /// When it was found.
+    pub found_at: String,
+}
+
+/// A record whose document is sound again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RebuiltRecord {
+    /// The record.
+    pub record: RecordId,
+    /// How its document was made: `sound` (it was not damaged), `proved` (it is what was committed) or `from_values` (it begins a
+    /// new history).
+    pub how: String,
+}
+
 impl Api {
+    /// A page of records whose documents are damaged.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn quarantined_records(&self, at: &At) -> Result<Page<QuarantinedRecord>, Error> {
+        self.get(&["v1", "quarantine", "records"]).query(at).read().await
+    }
+
+    /// Makes a record's damaged document again: as it was committed where that can be proved, else, only if `from_values`, as a
+    /// new history with the values that stand.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn rebuild_record(&self, model: &str, id: RecordId, from_values: bool) -> Result<RebuiltRecord, Error> {
+        let body = serde_json::json!({ "from_values": from_values });
+        self.post(&["v1", "records", model, &id.to_string(), "rebuild"]).json(&body).read().await
+    }
+
     /// A page of quarantined rows, of one connection where one is named.
     ///
     /// # Errors

@@ -6,6 +6,7 @@
 //! * [`ids`], [`time`], [`value`]: the words everything else is written in.
 //! * [`model`], [`mapping`], [`policies`], [`plan`]: what a team declares.
 //! * [`document`], [`journal`], [`replica`], [`conflict`], [`record`]: what is kept of a record.
+//! * [`writer`]: the lives of the store, in each of which the service writes under actors of its own.
 //! * [`reconcile`]: state and one input in, an outcome out.
 //! * [`matching`]: which record a newly seen object is.
 //! * [`remote`]: the data that connectors speak.
@@ -35,3 +36,4 @@ pub mod replica;
 pub mod repo;
 pub mod time;
 pub mod value;
+pub mod writer;

@@ -7,6 +7,7 @@ use crate::{
     journal::Origin,
     mapping::Mapping,
     model::Model,
+    writer::WriterEpochs,
 };
 
 /// How one model of one tenant is kept the same in every connection that maps it.
@@ -18,6 +19,8 @@ pub struct SyncPlan {
     pub model: Model,
     /// The connections that take part.
     pub sides: BTreeMap<ConnectionId, Side>,
+    /// Under which actors the service writes.
+    pub writer: WriterEpochs,
 }
 
 /// One connection's part in a sync.

@@ -16,6 +16,7 @@ use syncline_core::{
     record::RecordState,
     time::{Millis, Tick},
     value::{Fields, Value},
+    writer::WriterEpochs,
 };
 
 /// A record and everything that lost in it.
@@ -68,7 +69,7 @@ impl Story {
     }
 
     fn of(model: Model) -> Self {
-        let plan = SyncPlan { tenant: "acme".into(), model, sides: BTreeMap::new() };
+        let plan = SyncPlan { tenant: "acme".into(), model, sides: BTreeMap::new(), writer: WriterEpochs::default() };
         let fields = values(&[
             ("name", Value::text("Ann")),
             ("stage", Value::text("mql")),
@@ -84,7 +85,8 @@ impl Story {
 
     /// A record that a client begins.
     fn begun_by(client: &Client) -> (Self, Outcome) {
-        let plan = SyncPlan { tenant: "acme".into(), model: model(), sides: BTreeMap::new() };
+        let plan =
+            SyncPlan { tenant: "acme".into(), model: model(), sides: BTreeMap::new(), writer: WriterEpochs::default() };
         let received = Received { principal: client.name.into(), changes: client.doc.get_changes(&[]) };
         let now = Now { at: Millis(0), tick: Tick(1) };
         let (state, outcome) =

@@ -15,6 +15,7 @@ use syncline_core::{
     replica::{Link, Observation, Source},
     time::{Millis, Tick},
     value::{Fields, Value},
+    writer::WriterEpochs,
 };
 
 /// How long nothing that was sent can still arrive.
@@ -50,7 +51,7 @@ fn plan(field: Field) -> SyncPlan {
         rank,
     };
     let sides = BTreeMap::from([("crm".into(), side(1)), ("desk".into(), side(2))]);
-    SyncPlan { tenant: "acme".into(), model, sides }
+    SyncPlan { tenant: "acme".into(), model, sides, writer: WriterEpochs::default() }
 }
 
 impl Story {

@@ -14,6 +14,7 @@ use syncline_core::{
     repo::DocumentId,
     time::{Millis, Tick},
     value::{Fields, Value},
+    writer::WriterEpochs,
 };
 
 /// A record that only clients of the API edit.
@@ -47,7 +48,8 @@ fn fields(fields: &[(&str, Value)]) -> Fields {
 
 impl Story {
     fn begin(first: &[(&str, Value)]) -> Self {
-        let plan = SyncPlan { tenant: "acme".into(), model: model(), sides: BTreeMap::new() };
+        let plan =
+            SyncPlan { tenant: "acme".into(), model: model(), sides: BTreeMap::new(), writer: WriterEpochs::default() };
         let now = Now { at: Millis(0), tick: Tick(1) };
         let (state, _) =
             reconcile::create_by_client(&plan, RecordId(Default::default()), "first", &fields(first), now).unwrap();

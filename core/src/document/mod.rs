@@ -6,8 +6,11 @@
 //!
 //! * this file: actors, documents, and the changes that this service makes.
 //! * `received`: changes that clients made. `values`: one value on its way in or out.
+//! * `seal`: what shows that stored bytes are damaged. `log`: what a document is rebuilt from.
 
+mod log;
 mod received;
+mod seal;
 mod values;
 
 use automerge::{
@@ -16,8 +19,15 @@ use automerge::{
     transaction::{CommitOptions, Transactable},
 };
 
-pub use self::received::{Written, WrittenField, merge_texts, root_touched_by};
-use self::values::{decode, hydrate_value, insert, write_value};
+pub use self::{
+    log::Evidence,
+    received::{Written, WrittenField, merge_texts, root_touched_by},
+    seal::Seal,
+};
+use self::{
+    log::Log,
+    values::{decode, hydrate_value, insert, write_value},
+};
 use crate::{
     ids::{ConnectionId, FieldName, ModelName, RecordId, TenantId},
     journal::{Hash, Heads},
@@ -35,7 +45,7 @@ const SHAPE_VERSION: i64 = 1;
 #[derive(Debug, thiserror::Error)]
 pub enum DocumentError {
     /// The saved bytes are damaged or belong to another record.
-    #[error("the stored document is damaged ({0}); restore it from a backup or rebuild it from the providers")]
+    #[error("the stored document is damaged ({0}): rebuild it with `syncline records rebuild`, or restore a backup")]
     Damaged(String),
     /// Automerge refused an operation.
     #[error("Automerge refused an operation: {0}")]
@@ -89,9 +99,12 @@ impl Actor {
 pub struct Document {
     heads: Heads,
     saved: Vec<u8>,
+    /// What was stored with `saved`, where that is known; a document that was saved anew has another one.
+    seal: Option<Seal>,
     size: usize,
     loaded: Option<Box<Automerge>>,
     dirty: bool,
+    log: Log,
 }
 
 /// One value to write into a field.
@@ -144,13 +157,21 @@ impl Document {
         let (hash, _) = tx.commit_with(commit_options(at));
         let hash = hash.ok_or_else(|| DocumentError::Damaged("creating the document made no change".into()))?;
         let hash = Hash(hash.0);
-        Ok((Self { heads: vec![hash], saved: Vec::new(), size: 0, loaded: Some(Box::new(doc)), dirty: true }, hash))
+        Ok((Self { log: Log::implied(hash), ..Self::of(doc) }, hash))
     }
 
     /// A stored document. Nothing is decoded until it is needed; `heads` are checked then.
     pub fn from_saved(saved: Vec<u8>, heads: Heads) -> Self {
         let size = saved.len();
-        Self { heads, saved, size, loaded: None, dirty: false }
+        Self { heads, saved, seal: None, size, loaded: None, dirty: false, log: Log::default() }
+    }
+
+    /// The same document with what was stored beside it: its seal, compared when it is decoded, and whether its changes are in
+    /// the log.
+    pub fn kept_with(mut self, seal: Option<Seal>, logged: bool) -> Self {
+        self.seal = seal;
+        self.log = if logged { Log::up_to(self.heads.clone()) } else { Log::default() };
+        self
     }
 
     /// The document's heads, sorted.
@@ -162,17 +183,49 @@ impl Document {
     pub fn save(&mut self) -> &[u8] {
         if let (true, Some(doc)) = (self.dirty, &self.loaded) {
             self.saved = doc.save();
+            self.seal = Some(Seal::of(&self.heads, &self.saved));
+            self.log.append(doc, &self.heads, &self.saved);
             self.size = self.saved.len();
             self.dirty = false;
         }
         &self.saved
     }
 
+    /// What is stored beside the saved bytes. Bytes that were not saved anew keep the seal that they came with, so that damage
+    /// is not sealed as if it were sound; `None` where they came without one.
+    pub fn seal(&self) -> Option<Seal> {
+        self.seal
+    }
+
+    /// Decodes the document, which shows every damage, and seals what was stored without a seal.
+    ///
+    /// # Errors
+    /// It is damaged.
+    pub fn verify(&mut self) -> Result<(), DocumentError> {
+        self.load()?;
+        if !self.dirty {
+            self.seal = Some(Seal::of(&self.heads, &self.saved));
+        }
+        Ok(())
+    }
+
+    /// Whether the log holds every change of the document once what [`Document::logged`] gives is stored.
+    pub fn is_logged(&self) -> bool {
+        self.log.is_begun()
+    }
+
+    /// What saving has added to the log of the document's changes, in Automerge's format; `None` where that has nothing new.
+    pub fn logged(&self) -> Option<&[u8]> {
+        self.log.appended()
+    }
+
     /// Takes the decoded document out, to be used further; what is left can be stored where it was saved before. `None`
     /// where it is not decoded.
     pub fn take_decoded(&mut self) -> Option<Self> {
         let loaded = self.loaded.take()?;
-        Some(Self { heads: self.heads.clone(), saved: Vec::new(), size: self.size, loaded: Some(loaded), dirty: true })
+        let log = self.log.continued(&self.heads);
+        let (heads, size) = (self.heads.clone(), self.size);
+        Some(Self { heads, saved: Vec::new(), seal: None, size, loaded: Some(loaded), dirty: true, log })
     }
 
     /// How many bytes it had when it was last saved; 0 where it never was.
@@ -283,6 +336,9 @@ impl Document {
 
     fn load(&mut self) -> Result<&mut Automerge, DocumentError> {
         if self.loaded.is_none() {
+            if let Some(broken) = self.seal.and_then(|seal| seal.broken_by(&self.heads, &self.saved)) {
+                return Err(DocumentError::Damaged(broken));
+            }
             let doc = Automerge::load(&self.saved).map_err(|error| DocumentError::Damaged(error.to_string()))?;
             // Truncation at a chunk boundary loads as an older state: only the heads tell.
             if sorted_heads(&doc) != self.heads {

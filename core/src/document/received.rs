@@ -8,8 +8,8 @@ use automerge::{
 };
 
 use super::{
-    Actor, Document, DocumentError, Put, commit_options, decode, fields_object, op_hash, sorted_heads, to_automerge,
-    type_of,
+    Actor, Document, DocumentError, Log, Put, commit_options, decode, fields_object, op_hash, sorted_heads,
+    to_automerge, type_of,
 };
 use crate::{
     ids::{FieldName, ModelName},
@@ -64,7 +64,15 @@ impl Document {
 
     /// A document that is in memory.
     pub fn of(doc: Automerge) -> Self {
-        Self { heads: sorted_heads(&doc), saved: Vec::new(), size: 0, loaded: Some(Box::new(doc)), dirty: true }
+        Self {
+            heads: sorted_heads(&doc),
+            saved: Vec::new(),
+            seal: None,
+            size: 0,
+            loaded: Some(Box::new(doc)),
+            dirty: true,
+            log: Log::default(),
+        }
     }
 
     /// The document in memory, for whoever keeps it there.

@@ -1,6 +1,6 @@
 //! Deletes and restores, and deletes that meet edits which the deleter had not seen.
 
-use super::{Pass, ReconcileError, Verdict, WRITER_EPOCH};
+use super::{Pass, ReconcileError, Verdict};
 use crate::{
     conflict::Candidate,
     document::Actor,
@@ -209,7 +209,7 @@ impl Pass<'_> {
         let (delete, origin) = (deletion.hash, deletion.origin.clone());
         match self.plan.model.deletes.race {
             DeleteRace::EditWins => {
-                let service = Actor::service(&self.state.tenant, WRITER_EPOCH);
+                let service = self.service_actor();
                 self.undelete(&Origin::Service, &service)
             }
             DeleteRace::DeleteWins => {

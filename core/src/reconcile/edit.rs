@@ -1,6 +1,6 @@
 //! Edits by clients of the API. A client edits what it sees, so its edits are made at the document's present heads.
 
-use super::{Now, Outcome, Pass, ReconcileError, WRITER_EPOCH, link, merge::FieldEdit, newborn};
+use super::{Now, Outcome, Pass, ReconcileError, link, merge::FieldEdit, newborn};
 use crate::{
     document::{Actor, Document},
     ids::RecordId,
@@ -20,7 +20,7 @@ pub(super) fn create(
     fields: &Fields,
     now: Now,
 ) -> Result<(RecordState, Outcome), ReconcileError> {
-    let actor = Actor::principal(&plan.tenant, principal, WRITER_EPOCH);
+    let actor = Actor::principal(&plan.tenant, principal, plan.writer.current);
     let fields = link::said(fields);
     let (document, hash) = Document::genesis(&actor, &plan.model, &fields, now.at)?;
     let ops = Ops::genesis(Clock::exact(now.at), Default::default());
@@ -59,7 +59,8 @@ impl Pass<'_> {
 
     /// As whom the service writes what a client of the API edits.
     pub(super) fn client(&self, principal: &str) -> (Actor, Origin) {
-        (Actor::principal(&self.state.tenant, principal, WRITER_EPOCH), Origin::Client(principal.to_owned()))
+        let actor = Actor::principal(&self.state.tenant, principal, self.plan.writer.current);
+        (actor, Origin::Client(principal.to_owned()))
     }
 
     /// A person has chosen: the field is written again everywhere.

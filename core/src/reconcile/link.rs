@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Now, Outcome, Pass, ReconcileError, Verdict, WRITER_EPOCH, merge::FieldEdit, newborn};
+use super::{Now, Outcome, Pass, ReconcileError, Verdict, merge::FieldEdit, newborn};
 use crate::{
     conflict::Candidate,
     document::{Actor, Document},
@@ -24,7 +24,7 @@ pub(super) fn create(
     observation: Observation,
     now: Now,
 ) -> Result<(RecordState, Outcome), ReconcileError> {
-    let actor = Actor::connection(&plan.tenant, connection, WRITER_EPOCH);
+    let actor = Actor::connection(&plan.tenant, connection, plan.writer.current);
     let fields: Fields = said(&observation.fields);
     let (document, hash) = Document::genesis(&actor, &plan.model, &fields, now.at)?;
     let clock = observation.version.map_or(Clock::arrival(now.at), |version| Clock {

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Pass, ReconcileError, WRITER_EPOCH};
+use super::{Pass, ReconcileError};
 use crate::{
     conflict::{Candidate, Conflict},
     document::{Actor, Put},
@@ -297,7 +297,7 @@ impl Pass<'_> {
         visible: Heads,
     ) -> Result<(), ReconcileError> {
         let heads = self.state.document.heads().clone();
-        let service = Actor::service(&self.state.tenant, WRITER_EPOCH);
+        let service = self.service_actor();
         let value = &winner.candidate.value;
         // Clients that edit a text object in place go on doing so.
         let as_text_object = self.received.is_some() && self.state.document.holds_text_object(name)?;

@@ -12,7 +12,7 @@
 //! * [`agree`]: after every input: which replicas agree with the record, and which are to be written.
 //! * [`prepare`]: computes what a delivery sends and opens the intent.
 //! * [`receipt`]: closes the intent.
-//! * [`renew`]: a long history begins anew.
+//! * [`renew`]: a long history begins anew. [`rebuild`]: a damaged document is made again.
 
 mod agree;
 mod deletes;
@@ -21,6 +21,7 @@ mod link;
 mod merge;
 mod observe;
 mod prepare;
+mod rebuild;
 mod receipt;
 mod receive;
 mod renew;
@@ -41,6 +42,7 @@ use crate::{
 };
 
 pub use self::{
+    rebuild::rebuild,
     receive::written_at,
     renew::{Sealed, may_renew},
 };
@@ -102,6 +104,9 @@ pub enum Input {
     },
     /// The history is long enough: begin a new epoch, if nothing is lost by it.
     Renew,
+    /// The document is damaged and nothing is left to rebuild it from: begin a new epoch from what the record's row and journal
+    /// say. Edits that were made beside one another and not yet merged are lost with the history.
+    StartOver,
 }
 
 /// An edit by a client of the API: canonical values.
@@ -237,6 +242,8 @@ pub struct Outcome {
     pub intent: Option<Intent>,
     /// For [`Input::Renew`]: what the record left behind, where it began a new epoch.
     pub sealed: Option<Box<Sealed>>,
+    /// For [`Input::StartOver`]: the record began a new epoch and left nothing behind.
+    pub started_over: bool,
 }
 
 impl Outcome {
@@ -252,6 +259,7 @@ impl Outcome {
             follow_ups: BTreeSet::new(),
             intent: None,
             sealed: None,
+            started_over: false,
         }
     }
 
@@ -284,9 +292,6 @@ pub enum ReconcileError {
     )]
     Journal(crate::journal::Hash),
 }
-
-/// Writes by this service use actors of this writer epoch; it is raised when a backup is restored.
-pub const WRITER_EPOCH: u32 = 1;
 
 /// Creates a record from the first reading of an object that matches no record.
 pub fn create_from(
@@ -336,6 +341,7 @@ pub fn reconcile(plan: &SyncPlan, state: &mut RecordState, input: Input, now: No
         Input::Merged { connection, into } => pass.merged(&connection, &into)?,
         Input::Replay { connection } => pass.replay(&connection)?,
         Input::Renew => pass.renew()?,
+        Input::StartOver => pass.start_over()?,
     }
     pass.finish()
 }
@@ -426,7 +432,7 @@ impl<'a> Pass<'a> {
     }
 
     fn connection_actor(&self, connection: &ConnectionId) -> Actor {
-        Actor::connection(&self.state.tenant, connection, WRITER_EPOCH)
+        Actor::connection(&self.state.tenant, connection, self.plan.writer.current)
     }
 
     fn record(&mut self, entry: ChangeEntry) {
@@ -450,7 +456,7 @@ fn newborn(
         id,
         model: plan.model.name.clone(),
         revision: 0,
-        epoch: 0,
+        epoch: plan.writer.record_epoch(None),
         version: 1,
         fields,
         deleted: None,

@@ -5,9 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use automerge::Change;
 
-use super::{
-    ClientEdit, Now, Outcome, Pass, Received, ReconcileError, Replayed, WRITER_EPOCH, merge::FieldEdit, newborn,
-};
+use super::{ClientEdit, Now, Outcome, Pass, Received, ReconcileError, Replayed, merge::FieldEdit, newborn};
 use crate::{
     conflict::Candidate,
     document::{Actor, Document, Put, Written, WrittenField, merge_texts},
@@ -47,6 +45,8 @@ pub(super) fn create(
         .cloned()
         .ok_or_else(|| crate::document::DocumentError::Damaged("a client's document has no change".into()))?;
     let mut state = newborn(plan, id, document, first, fields, now);
+    // It bears the id under which its client knows it.
+    state.epoch = 0;
     state.journal = entries.clone();
     let mut pass = Pass::new(plan, &mut state, now);
     pass.out.created = true;
@@ -365,7 +365,7 @@ impl Pass<'_> {
     }
 
     pub(super) fn service_actor(&self) -> Actor {
-        Actor::service(&self.state.tenant, WRITER_EPOCH)
+        Actor::service(&self.state.tenant, self.plan.writer.current)
     }
 }
 

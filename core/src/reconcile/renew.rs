@@ -51,7 +51,7 @@ impl Pass<'_> {
         }
         let (tenant, model) = (&self.state.tenant, &self.plan.model);
         let sealed_id = self.state.document_id();
-        self.state.epoch += 1;
+        self.state.epoch = self.plan.writer.record_epoch(Some(self.state.epoch));
         let (document, hash) =
             Document::renewed(&Actor::epoch(tenant, self.state.id, self.state.epoch), model, &self.state.fields)?;
         let mut sealed = std::mem::replace(&mut self.state.document, document);
@@ -66,7 +66,7 @@ impl Pass<'_> {
     }
 
     /// Every system has seen the first change of the epoch.
-    fn reflect(&mut self, hash: Hash) {
+    pub(super) fn reflect(&mut self, hash: Hash) {
         for (connection, replica) in &mut self.state.replicas {
             if !matches!(replica.link, Link::Unlinked) {
                 replica.reflected = Reflected { common: vec![hash], ..Reflected::default() };
@@ -77,7 +77,7 @@ impl Pass<'_> {
 
     /// The change that created the record, with its values, which will not be read from a document any more.
     fn repeat_genesis(&mut self) -> Result<Option<ChangeEntry>, ReconcileError> {
-        let Some(mut first) = self.state.journal.first().filter(|_| self.state.epoch == 0).cloned() else {
+        let Some(mut first) = self.state.journal.first().filter(|first| !first.begins_epoch()).cloned() else {
             return Ok(None);
         };
         let Ops::Genesis { values, .. } = &mut first.ops else { return Ok(None) };

@@ -15,6 +15,7 @@ use syncline_core::{
     replica::{Observation, Source},
     time::{Millis, Tick},
     value::{Fields, Value},
+    writer::WriterEpochs,
 };
 
 use crate::{
@@ -123,7 +124,7 @@ impl World {
             (connection.clone(), side)
         };
         let sides = connections.iter().enumerate().map(side).collect();
-        let plan = SyncPlan { tenant: "acme".into(), model, sides };
+        let plan = SyncPlan { tenant: "acme".into(), model, sides, writer: WriterEpochs::default() };
 
         let now = Millis(1_700_000_000_000);
         let mut first = Fields::new();

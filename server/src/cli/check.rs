@@ -1,4 +1,4 @@
-//! `syncline check`: the configuration, the laws of every mapping, and each connection.
+//! `syncline check`: the configuration, the laws of every mapping, and each connection; or the database.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -9,7 +9,7 @@ use super::{
     failure::Failure,
     finding::{self, Finding},
     output::Output,
-    survey,
+    store, survey,
 };
 use crate::{
     config::{Config, Problems},
@@ -26,6 +26,12 @@ pub(crate) struct Check {
     /// Call nobody: check the file and the mappings' laws only.
     #[arg(long)]
     offline: bool,
+    /// Check the database instead: every page, document, link and feed. The server may run meanwhile.
+    #[arg(long, conflicts_with = "offline")]
+    store: bool,
+    /// Mend what can be mended without losing anything; the server must be stopped.
+    #[arg(long, requires = "store")]
+    repair: bool,
 }
 
 impl Check {
@@ -39,6 +45,9 @@ impl Check {
             }
             Err(problems) => return Err(problems.into()),
         };
+        if self.store {
+            return store::examine(&config, self.repair, output).await;
+        }
         let mut findings = vec![Finding::good(self.config.display().to_string(), summary(&config))];
         if self.offline {
             findings.extend(offline(&config));

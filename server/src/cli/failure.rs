@@ -2,7 +2,11 @@
 
 use std::{io, process::ExitCode};
 
-use crate::{config::Problems, service::ServiceError, store::StoreError};
+use crate::{
+    config::Problems,
+    service::ServiceError,
+    store::{StoreError, sqlite::copy::CopyError},
+};
 
 /// Why a verb failed. Usage errors never come here: the argument parser reports them and exits with 2.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +20,9 @@ pub(crate) enum Failure {
     /// The database did not open or failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The database was not copied.
+    #[error(transparent)]
+    Copy(#[from] CopyError),
     /// The terminal or pipe did not take the output.
     #[error("the output cannot be written: {0}")]
     Output(#[from] io::Error),

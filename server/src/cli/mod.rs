@@ -2,7 +2,7 @@
 //!
 //! # Layout
 //!
-//! * `serve`, `plan`, `check`: work with a configuration file. `sandbox`, `demo`: need none.
+//! * `serve`, `plan`, `check`, `store`: work with a configuration file. `sandbox`, `demo`: need none.
 //! * `records`, `conflicts`, `deliveries`, `quarantine`, `syncs`: talk to a running server through the client crate, see `target`.
 //! * `output`: tables, colours and JSON. `failure`: errors and exit codes.
 
@@ -24,6 +24,7 @@ mod records;
 mod sandbox;
 mod serve;
 mod signals;
+mod store;
 mod survey;
 mod syncs;
 mod target;
@@ -54,8 +55,10 @@ enum Verb {
     Serve(serve::Serve),
     /// Show what a first sync would do, with nothing written.
     Plan(plan::PlanArgs),
-    /// Check the configuration, the laws of every mapping, and each connection.
+    /// Check the configuration, the laws of every mapping, and each connection; or, with --store, the database.
     Check(check::Check),
+    /// Back the database up while the server runs, and restore a backup.
+    Store(store::StoreArgs),
     /// Run emulators of the providers' APIs on this machine.
     Sandbox(sandbox::SandboxArgs),
     /// List, show and change records.
@@ -89,6 +92,7 @@ async fn dispatch(verb: Verb, output: Output) -> Result<(), Failure> {
         Verb::Serve(args) => args.run(output).await,
         Verb::Plan(args) => args.run(output).await,
         Verb::Check(args) => args.run(output).await,
+        Verb::Store(args) => args.run(output).await,
         Verb::Sandbox(args) => args.run(output).await,
         Verb::Records(args) => args.run(output).await,
         Verb::Conflicts(args) => args.run(output).await,

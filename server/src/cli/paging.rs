@@ -18,6 +18,11 @@ pub(crate) struct Paging {
 }
 
 impl Paging {
+    /// Whether the list is shown from its beginning.
+    pub(crate) fn begins(&self) -> bool {
+        self.cursor.is_none()
+    }
+
     /// Fetches as many pages as are needed. The result's cursor says where the list goes on, if it does.
     pub(crate) async fn collect<T>(&self, fetch: impl AsyncFn(At) -> Result<Page<T>, Error>) -> Result<Page<T>, Error> {
         let wanted = if self.limit == 0 { usize::MAX } else { usize::try_from(self.limit).unwrap_or(usize::MAX) };

@@ -1,10 +1,11 @@
-//! `syncline quarantine`: provider rows that could not be taken in, and trying them again.
+//! `syncline quarantine`: provider rows that could not be taken in, and trying them again; records whose documents are damaged.
 
 use std::io;
 
 use clap::{Args, Subcommand};
+use serde::Serialize;
 use serde_json::json;
-use syncline_client::{At, Page, QuarantinedRow};
+use syncline_client::{At, Page, QuarantinedRecord, QuarantinedRow};
 
 use super::{
     failure::Failure,
@@ -25,7 +26,7 @@ pub(crate) struct Quarantine {
 
 #[derive(Subcommand)]
 enum Verb {
-    /// List rows that could not be taken in; `--json` also shows each row as it came.
+    /// List rows that could not be taken in, and records whose documents are damaged; `--json` also shows each row as it came.
     List {
         /// Only of this connection.
         #[arg(long, value_name = "CONNECTION")]
@@ -47,7 +48,14 @@ impl Quarantine {
         match self.verb {
             Verb::List { connection, paging } => {
                 let page = paging.collect(async |at: At| api.quarantine(connection.as_deref(), &at).await).await?;
-                Ok(output.show(&page, table)?)
+                // The damaged records belong to no connection; they are few, and come with the first page.
+                let first = connection.is_none() && paging.begins();
+                let records =
+                    if first { api.quarantined_records(&At::default().limit(1_000)).await?.items } else { Vec::new() };
+                Ok(output.show(&Listed { page, records }, |output, listed| {
+                    records_table(output, &listed.records)?;
+                    table(output, &listed.page)
+                })?)
             }
             Verb::Replay { id } => {
                 api.replay_quarantined(id).await?;
@@ -55,6 +63,25 @@ impl Quarantine {
             }
         }
     }
+}
+
+/// What is listed.
+#[derive(Serialize)]
+struct Listed {
+    #[serde(flatten)]
+    page: Page<QuarantinedRow>,
+    records: Vec<QuarantinedRecord>,
+}
+
+fn records_table(output: Output, records: &[QuarantinedRecord]) -> io::Result<()> {
+    if records.is_empty() {
+        return Ok(());
+    }
+    let rows = records.iter().map(|record| {
+        let (model, id) = (Item::text(&record.model), Item::text(record.id));
+        vec![model, id, Item::text(&record.found_at).tone(Tone::Dim), Item::text(&record.reason).tone(Tone::Bad)]
+    });
+    output.table(&["model", "damaged record", "found", "why"], rows.collect(), "no record is damaged")
 }
 
 fn table(output: Output, page: &Page<QuarantinedRow>) -> io::Result<()> {

@@ -4,7 +4,7 @@ use std::io;
 
 use clap::{Args, Subcommand};
 use serde_json::Value as Json;
-use syncline_client::{Api, At, HistoryEntry, Page, Record, RecordId, RecordQuery};
+use syncline_client::{Api, At, HistoryEntry, Page, RebuiltRecord, Record, RecordId, RecordQuery};
 
 use super::{
     failure::Failure,
@@ -77,6 +77,14 @@ enum Verb {
         #[command(flatten)]
         paging: Paging,
     },
+    /// Make a record's damaged document again, as it was committed where that can be proved.
+    Rebuild {
+        #[command(flatten)]
+        named: Named,
+        /// Where it cannot be proved: begin a new history with the values that stand. Edits that were not merged yet are lost.
+        #[arg(long)]
+        from_values: bool,
+    },
     /// Set a field to the value that an earlier change wrote.
     Restore {
         #[command(flatten)]
@@ -143,6 +151,10 @@ impl Records {
                     paging.collect(async |at: At| api.record_history(&model, id, field.as_deref(), &at).await).await?;
                 Ok(output.show(&page, history_table)?)
             }
+            Verb::Rebuild { named: Named { model, id }, from_values } => {
+                let rebuilt = api.rebuild_record(&model, id, from_values).await?;
+                Ok(output.show(&rebuilt, |output, rebuilt| output.line(rebuilt_words(rebuilt)))?)
+            }
             Verb::Restore { named, field, change } => {
                 api.restore_field(&named.model, named.id, &field, &change).await?;
                 named.show(&api, output).await
@@ -168,6 +180,15 @@ impl List {
         };
         let page = self.paging.collect(async |at: At| api.list_records(&self.model, &query, &at).await).await?;
         Ok(output.show(&page, list_table)?)
+    }
+}
+
+fn rebuilt_words(rebuilt: &RebuiltRecord) -> String {
+    let record = rebuilt.record;
+    match rebuilt.how.as_str() {
+        "sound" => format!("the document of record {record} is sound"),
+        "proved" => format!("the document of record {record} is what was committed again, to the last change"),
+        _ => format!("the document of record {record} begins a new history with the values that stood"),
     }
 }
 

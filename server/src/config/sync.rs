@@ -7,6 +7,7 @@ use syncline_core::{
     mapping::Direction,
     model::Model,
     plan::{Side, SyncPlan},
+    writer::WriterEpochs,
 };
 
 use super::{
@@ -135,7 +136,7 @@ fn read(name: &Named, spot: &Spot<'_>, parts: &Parts<'_>) -> Option<(String, Syn
     if entries.is_empty() || sides.len() != entries.len() {
         return None;
     }
-    let plan = SyncPlan { tenant: tenant?, model: model?.clone(), sides };
+    let plan = SyncPlan { tenant: tenant?, model: model?.clone(), sides, writer: WriterEpochs::default() };
     Some((id?, Sync { plan, approval: approval?, schedules }))
 }
 

@@ -6,6 +6,8 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use syncline_core::ids::{ConnectionId, ModelName, RecordId, TenantId};
 
+use super::intake::Rebuilt;
+
 /// The commands, all scoped to a tenant.
 #[async_trait]
 pub trait Commands: Send + Sync {
@@ -49,6 +51,16 @@ pub trait Commands: Send + Sync {
         record: RecordId,
         connection: &ConnectionId,
     ) -> Result<(), CommandError>;
+
+    /// Makes a record's damaged document again: as it was committed where that can be proved, else, only if `from_values`, as a
+    /// new history with the values that stand.
+    async fn rebuild(
+        &self,
+        who: &Principal,
+        model: &ModelName,
+        id: RecordId,
+        from_values: bool,
+    ) -> Result<Rebuilt, CommandError>;
 
     /// Processes a quarantined row again.
     async fn replay_quarantined(&self, tenant: &TenantId, id: i64) -> Result<(), CommandError>;

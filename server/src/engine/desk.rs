@@ -18,7 +18,7 @@ use super::{
     Engine,
     clock::Clock,
     commands::{Choice, CommandError, Commands, Edit, FieldFault, IncomingWebhook, JsonFields, Principal, Steering},
-    intake::{Arrival, Batch, IntakeError},
+    intake::{Arrival, Batch, IntakeError, Rebuilt},
     side::{RunningSide, RunningSync},
 };
 use crate::store::{
@@ -146,6 +146,21 @@ impl Commands for Engine {
             return Err(CommandError::NotFound(format!("record {record} has no replica in connection `{connection}`")));
         }
         self.apply(&sync, record, None, Input::Replay { connection: connection.clone() }).await
+    }
+
+    async fn rebuild(
+        &self,
+        who: &Principal,
+        model: &ModelName,
+        id: RecordId,
+        from_values: bool,
+    ) -> Result<Rebuilt, CommandError> {
+        let sync = self.sync_of(&who.tenant, model)?;
+        let rebuilt = self.intake.rebuild(&sync.name, &sync.plan, id, from_values).await.map_err(refused)?;
+        // What is owed of the record waited.
+        self.sides.iter().filter(|side| side.sync.name == sync.name).for_each(|side| side.stir());
+        tracing::info!(tenant = %who.tenant, record = %id, by = %who.name, ?rebuilt, "a record was rebuilt by a person");
+        Ok(rebuilt)
     }
 
     async fn replay_quarantined(&self, tenant: &TenantId, id: i64) -> Result<(), CommandError> {
@@ -362,6 +377,7 @@ fn refused(error: IntakeError) -> CommandError {
         IntakeError::Commit(CommitError::Stale(_)) => {
             CommandError::Conflict("the record is being changed by others all the time: try again".into())
         }
+        error @ IntakeError::Damaged { .. } => CommandError::Conflict(error.to_string()),
         IntakeError::VersionMismatch { expected, current } => CommandError::VersionMismatch { expected, current },
         error => CommandError::Unavailable(error.to_string()),
     }

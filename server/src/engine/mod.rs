@@ -31,7 +31,11 @@ use std::{
 };
 
 use syncline_connectors::{connector::Credentials, http::HttpClient};
-use syncline_core::ids::{ConnectionId, ObjectName};
+use syncline_core::{
+    ids::{ConnectionId, ObjectName},
+    plan::SyncPlan,
+    writer::WriterEpochs,
+};
 use tokio::{sync::Notify, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -40,10 +44,10 @@ use crate::{
     live::FeedHub,
     repo::RepoHub,
     secrets::SecretsKey,
-    store::{Store, syncs::Phase},
+    store::{Store, StoreError, WRITER_EPOCHS, syncs::Phase},
 };
 use clock::Clock;
-use documents::{Documents, Scribe};
+use documents::{Documents, Hands, Scribe};
 use intake::Intake;
 use session::{Session, SessionError};
 use side::{RunningSide, RunningSync, SideParts};
@@ -107,6 +111,7 @@ impl Engine {
         let stop = CancellationToken::new();
         let clock = Arc::new(Clock::new(store.clone()));
         let tally = Arc::new(Tally::default());
+        let writer = writer_epochs(&*store).await?;
         let intake =
             Arc::new(Intake::new(store.clone(), clock.clone(), feed, repo.clone(), tally.clone(), config.history));
         let sessions = open_sessions(config, &vault, &http, &key, &stop).await?;
@@ -114,7 +119,7 @@ impl Engine {
         for (name, sync) in &config.syncs {
             let running = Arc::new(RunningSync {
                 name: name.clone(),
-                plan: sync.plan.clone(),
+                plan: SyncPlan { writer: writer.clone(), ..sync.plan.clone() },
                 approval: sync.approval,
                 stirred: Notify::new(),
             });
@@ -162,7 +167,7 @@ impl Engine {
             syncs.clone(),
             sides.clone(),
             config.repo.clone(),
-            principals,
+            Hands { principals, writer },
         ));
         tasks.spawn(scribe.clone().run(stop.clone()));
         let tasks = tokio::sync::Mutex::new(tasks);
@@ -194,6 +199,13 @@ impl Engine {
             }
         }
     }
+}
+
+/// The writer epochs of the store.
+async fn writer_epochs(store: &dyn Store) -> Result<WriterEpochs, StoreError> {
+    let Some(stored) = store.setting(WRITER_EPOCHS).await? else { return Ok(WriterEpochs::default()) };
+    serde_json::from_str(&stored)
+        .map_err(|error| StoreError::Corrupt(format!("the setting `{WRITER_EPOCHS}` cannot be read: {error}")))
 }
 
 /// Opens a session with every connection.

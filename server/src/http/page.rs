@@ -80,6 +80,16 @@ impl Place for QuarantineId {
     }
 }
 
+impl Place for RecordId {
+    fn to_text(&self) -> String {
+        self.to_string()
+    }
+
+    fn from_text(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+}
+
 /// How many entries of a history are older than the page's last one.
 impl Place for usize {
     fn to_text(&self) -> String {

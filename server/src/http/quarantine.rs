@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
-use syncline_core::ids::ConnectionId;
+use syncline_core::ids::{ConnectionId, RecordId};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -14,12 +14,15 @@ use super::{
 };
 use crate::{
     engine::commands::Principal,
-    store::quarantine::{QuarantineId, QuarantineRow},
+    store::{
+        mending::DamagedRecord,
+        quarantine::{QuarantineId, QuarantineRow},
+    },
 };
 
 /// The routes under `/v1/quarantine`.
 pub(super) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(replay))
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(records)).routes(routes!(replay))
 }
 
 /// Which rows to list.
@@ -89,6 +92,55 @@ async fn list(
     Ok(Json(Page::full(rows, limit, |row| row.id, RowView::from)))
 }
 
+/// Which records to list.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct RecordsParams {
+    /// The `next_cursor` of the page before.
+    #[param(value_type = Option<String>)]
+    cursor: Option<After<RecordId>>,
+    /// The most records in the page.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 1000, default = 100)]
+    limit: PageSize,
+}
+
+/// A record whose document is damaged and could not be rebuilt by itself.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = QuarantinedRecord)]
+struct RecordView {
+    /// The record.
+    #[schema(format = "uuid")]
+    id: String,
+    /// Its model.
+    model: String,
+    /// What is wrong and how to mend it.
+    reason: String,
+    /// When it was found.
+    #[schema(format = DateTime)]
+    found_at: String,
+}
+
+/// Lists the records whose documents are damaged. Nothing is written of them until they are rebuilt.
+#[utoipa::path(
+    get,
+    path = "/v1/quarantine/records",
+    tag = "deliveries",
+    operation_id = "list_quarantined_records",
+    params(RecordsParams),
+    responses((status = 200, description = "One page", body = Page<RecordView>), Problems)
+)]
+async fn records(
+    State(state): State<AppState>,
+    who: Principal,
+    Params(params): Params<RecordsParams>,
+) -> Result<Json<Page<RecordView>>, Problem> {
+    let limit = params.limit.get();
+    let after = params.cursor.map(|After(id)| id);
+    let rows = state.store.tenant(&who.tenant).damaged_records(after, limit).await?;
+    Ok(Json(Page::full(rows, limit, |row| row.record, RecordView::from)))
+}
+
 /// Tries to take a row in again.
 #[utoipa::path(
     post,
@@ -105,6 +157,13 @@ async fn replay(
 ) -> Result<StatusCode, Problem> {
     state.commands.replay_quarantined(&who.tenant, id).await?;
     Ok(StatusCode::ACCEPTED)
+}
+
+impl From<DamagedRecord> for RecordView {
+    fn from(DamagedRecord { record, model, found_at, what }: DamagedRecord) -> Self {
+        let reason = format!("{what}; `syncline records rebuild {model} {record}` says what can be done");
+        Self { id: record.to_string(), model: model.to_string(), reason, found_at: found_at.to_rfc3339() }
+    }
 }
 
 impl From<QuarantineRow> for RowView {

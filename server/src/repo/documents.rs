@@ -211,7 +211,8 @@ impl Conversation<'_> {
             Step::Silent | Step::Tell => Ok(()),
             Step::Say(answer) => self.sync(document, answer).await,
             Step::HandOver => {
-                let saved = self.visitor.store.saved_document(document).await;
+                let tenant = &self.visitor.holder.principal.tenant;
+                let saved = self.visitor.documents.saved(tenant, document).await;
                 let Some(saved) = saved.map_err(|error| End::Broken(error.to_string()))? else {
                     return self.shut(document).await;
                 };

@@ -29,7 +29,7 @@ use crate::{
     repo::{RepoHub, Tokens},
     secrets::SecretsKey,
     store::{
-        Store, StoreError,
+        STORE_NAME, Store, StoreError,
         keys::{ApiKey, KeyHash},
         sqlite::SqliteStore,
     },
@@ -37,9 +37,6 @@ use crate::{
 
 /// How long open requests may take to end once the service is asked to stop.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(10);
-
-/// The setting that holds the store's name.
-const STORE_NAME: &str = "repo_store";
 
 /// A service that answers requests and keeps records the same, until it is stopped.
 pub struct Service {

@@ -82,6 +82,8 @@ pub struct RecordCommit {
     pub match_keys: Option<Vec<MatchKey>>,
     /// The record began the epoch that its state names: the first of the new journal entries is the first that counts.
     pub renewed: Option<Renewed>,
+    /// The record's document was damaged and has been made again: it is written although nothing in it changed.
+    pub rebuilt: bool,
 }
 
 /// What a record that begins a new epoch leaves in its journal.
@@ -104,12 +106,13 @@ impl RecordCommit {
             announcement: None,
             match_keys: None,
             renewed: None,
+            rebuilt: false,
         }
     }
 
     /// Whether the record's own row is written with the document, and not only its revision.
     pub fn writes_document(&self) -> bool {
-        self.state.revision == 0 || !self.entries.is_empty() || self.announcement.is_some()
+        self.state.revision == 0 || !self.entries.is_empty() || self.announcement.is_some() || self.rebuilt
     }
 }
 

@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use syncline_core::ids::{ConnectionId, ExternalId, ObjectName, RecordId};
+use syncline_core::{
+    ids::{ConnectionId, ExternalId, ObjectName, RecordId},
+    repo::DocumentId,
+};
 
 /// Why the store failed.
 #[derive(Debug, thiserror::Error)]
@@ -44,9 +47,19 @@ pub enum StoreError {
     },
     /// The file is damaged, or is no database of this service.
     #[error(
-        "the database is damaged or not a syncline database ({0}): restore it from a backup, or point `server.database` elsewhere"
+        "the database is damaged or not a syncline database ({0}): see what `syncline check --store` finds, restore it from a backup (`syncline store restore`), or point `server.database` elsewhere"
     )]
     Corrupt(String),
+    /// A stored document is not what was stored.
+    #[error(
+        "document {document} is damaged ({what}): see `syncline quarantine list`, and `syncline check --store` for what else may be"
+    )]
+    Damaged {
+        /// Which document.
+        document: DocumentId,
+        /// What is wrong.
+        what: String,
+    },
     /// The file cannot be opened or created.
     #[error("the database {path} cannot be opened ({reason}): check that its folder exists and may be written")]
     Open {

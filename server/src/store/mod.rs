@@ -9,6 +9,7 @@
 //! * [`intake`]: what `reconcile` needs before it can run: finding and loading records.
 //! * [`records`], [`feed`], [`conflicts`], [`deliveries`]: what readers of the API see.
 //! * [`documents`]: what clients of the automerge-repo protocol hold.
+//! * [`mending`]: what damaged documents are rebuilt from, and which could not be.
 //! * [`syncs`], [`quarantine`], [`inbox`]: the state of reading from providers.
 //! * [`connections`], [`keys`]: sealed credentials, clock offsets, hashed API keys.
 //! * [`error`]: one variant per remedy.
@@ -23,6 +24,7 @@ pub mod feed;
 pub mod inbox;
 pub mod intake;
 pub mod keys;
+pub mod mending;
 pub mod quarantine;
 pub mod records;
 pub mod sqlite;
@@ -37,6 +39,12 @@ pub use self::{
     commit::{Announcement, CommitBatch, Committed, ExternalRef, RecordCommit, Renewed},
     error::{CommitError, StoreError},
 };
+
+/// The setting that holds the store's [`syncline_core::writer::WriterEpochs`] as JSON; absent in a store that was never restored.
+pub const WRITER_EPOCHS: &str = "writer_epochs";
+
+/// The setting that holds the store's name among the stores that peers of the automerge-repo protocol know.
+pub const STORE_NAME: &str = "repo_store";
 
 /// One database, as the whole service sees it.
 #[async_trait]
@@ -70,6 +78,7 @@ pub trait TenantStore:
     + conflicts::Conflicts
     + deliveries::Deliveries
     + documents::Documents
+    + mending::Mending
     + syncs::Syncs
     + quarantine::Quarantine
     + inbox::Inbox

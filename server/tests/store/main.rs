@@ -3,6 +3,9 @@
 //! The stories in `stories` are generic over the store; [`stamp`] makes a test of each for each store. A new store costs one
 //! line and no new test.
 
+mod copies;
+mod damage;
+mod ground;
 mod people;
 mod polls;
 mod sqlite;

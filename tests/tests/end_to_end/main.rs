@@ -2,6 +2,7 @@
 //! the API, and judged by what all three sides then show publicly. Nothing here shares code with the engine.
 
 mod bad_input;
+mod damage;
 mod deletes;
 mod edits;
 mod first_read;

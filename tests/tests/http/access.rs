@@ -40,6 +40,7 @@ async fn a_tenant_never_reaches_what_another_one_has() {
         (Method::DELETE, path.clone()),
         (Method::GET, format!("{path}/history")),
         (Method::POST, format!("{path}/undelete")),
+        (Method::POST, format!("{path}/rebuild")),
         (Method::GET, "/v1/connections/acme-crm".into()),
         (Method::GET, "/v1/syncs/contacts".into()),
         (Method::POST, "/v1/syncs/contacts/pause".into()),

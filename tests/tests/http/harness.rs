@@ -30,6 +30,7 @@ use syncline_server::{
     repo::{Holder, Offer, Reception, RepoHub, Tokens},
     store::{
         Store, StoreError,
+        documents::SavedDocument,
         keys::{ApiKey, KeyHash},
         sqlite::SqliteStore,
     },
@@ -63,6 +64,10 @@ struct NoEngine;
 #[async_trait]
 impl Documents for NoEngine {
     async fn take(&self, _: &Holder, _: Vec<Offer>) -> Result<Vec<Reception>, DocumentsError> {
+        Err(StoreError::Closed.into())
+    }
+
+    async fn saved(&self, _: &TenantId, _: DocumentId) -> Result<Option<SavedDocument>, DocumentsError> {
         Err(StoreError::Closed.into())
     }
 

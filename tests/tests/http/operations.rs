@@ -263,12 +263,14 @@ async fn every_documented_answer_can_be_had_and_keeps_its_schema() {
     let genesis = api.get(&format!("{contact}/history")).await.text("/items/0/change");
     let conflict = api.get("/v1/conflicts").await.number("/items/0/id");
     let row = api.get("/v1/quarantine").await.number("/items/0/id");
+    api.store.tenant(&"acme".into()).note_damage(record, "cut short", Millis(0)).await.unwrap();
     for (method, path, body) in [
         (Method::GET, contact.clone(), Json::Null),
         (Method::PATCH, contact.clone(), json!({"first_name": "Anna"})),
         (Method::POST, format!("{contact}/restore"), json!({"field": "first_name", "change": genesis})),
         (Method::DELETE, contact.clone(), Json::Null),
         (Method::POST, format!("{contact}/undelete"), Json::Null),
+        (Method::POST, format!("{contact}/rebuild"), json!({"from_values": true})),
         (Method::GET, "/v1/records/contact?origins=true".into(), Json::Null),
         (Method::GET, format!("/v1/records/contact/{record}?origins=true"), Json::Null),
         (Method::GET, "/v1/changes".into(), Json::Null),
@@ -284,6 +286,7 @@ async fn every_documented_answer_can_be_had_and_keeps_its_schema() {
         (Method::GET, "/v1/deliveries?state=dirty".into(), Json::Null),
         (Method::POST, format!("/v1/deliveries/{record}/acme-crm/replay"), Json::Null),
         (Method::POST, format!("/v1/quarantine/{row}/replay"), Json::Null),
+        (Method::GET, "/v1/quarantine/records".into(), Json::Null),
         (Method::POST, "/v1/repo/tokens".into(), json!({"name": "ann"})),
         (Method::GET, "/v1/repo/refusals".into(), Json::Null),
         (Method::POST, "/v1/webhooks/acme-desk".into(), json!([])),

@@ -20,8 +20,11 @@ use syncline_core::{
     value::{Fields, Value},
 };
 use syncline_server::{
-    engine::commands::{
-        Choice, CommandError, Commands, Edit, FieldFault, IncomingWebhook, JsonFields, Principal, Steering,
+    engine::{
+        commands::{
+            Choice, CommandError, Commands, Edit, FieldFault, IncomingWebhook, JsonFields, Principal, Steering,
+        },
+        intake::Rebuilt,
     },
     live::FeedHub,
     store::{
@@ -288,6 +291,17 @@ impl Commands for Pen {
         connection: &ConnectionId,
     ) -> Result<(), CommandError> {
         self.note(format!("replay {tenant} {record} {connection}"))
+    }
+
+    async fn rebuild(
+        &self,
+        who: &Principal,
+        model: &ModelName,
+        id: RecordId,
+        from_values: bool,
+    ) -> Result<Rebuilt, CommandError> {
+        self.note(format!("rebuild {} {model} {id} {from_values}", who.tenant))?;
+        Ok(if from_values { Rebuilt::FromValues } else { Rebuilt::Sound })
     }
 
     async fn replay_quarantined(&self, tenant: &TenantId, id: i64) -> Result<(), CommandError> {

@@ -6,7 +6,6 @@ use syncline_core::{
     document::{Actor, Document},
     ids::{RecordId, TenantId},
     journal::{Hash, Heads},
-    reconcile::WRITER_EPOCH,
     repo::{DocumentId, thread::Update},
 };
 
@@ -33,7 +32,7 @@ impl Scribe {
         let Some(sync) = self.sync_of(tenant, &state.model) else { return Ok(()) };
         let before = held.document.get_heads();
         let mut copy = Document::of(std::mem::take(&mut held.document));
-        let service = Actor::service(tenant, WRITER_EPOCH);
+        let service = Actor::service(tenant, self.hands.writer.current);
         let moved_to = state.document_id().url();
         let written = copy.mirror(&service, &sync.plan.model, &state.fields, state.deleted, &moved_to, Self::now());
         held.document = copy.into_automerge();

@@ -16,21 +16,24 @@ use self::shelf::Shelf;
 pub use self::shelf::{Held, Lent};
 use super::{
     clock::Clock,
-    intake::{Arrival, Batch, ClientChanges, Heard, Intake, IntakeError},
+    intake::{Arrival, Batch, ClientChanges, Heard, Intake, IntakeError, OwnActors},
     side::{RunningSide, RunningSync},
 };
 use crate::{
     config::Repo,
     repo::{Holder, Offer, Reception, RepoHub},
-    store::{Store, StoreError, documents::DocumentKind},
+    store::{
+        Store, StoreError,
+        documents::{DocumentKind, SavedDocument},
+    },
 };
 use async_trait::async_trait;
 use automerge::Change;
 use syncline_core::{
     document::Actor,
     ids::{RecordId, TenantId},
-    reconcile::WRITER_EPOCH,
     repo::DocumentId,
+    writer::WriterEpochs,
 };
 
 /// What sockets ask of the engine, beside what they read themselves.
@@ -39,7 +42,11 @@ pub trait Documents: Send + Sync {
     /// Takes clients' changes in; says of each offer, in order, what became of it.
     async fn take(&self, who: &Holder, offers: Vec<Offer>) -> Result<Vec<Reception>, DocumentsError>;
 
-    /// The document itself, for peers who have diverged; `None` where there is none.
+    /// The document as it is stored, for peers who begin with it; `None` where there is none, or it is damaged and could not be
+    /// rebuilt.
+    async fn saved(&self, tenant: &TenantId, document: DocumentId) -> Result<Option<SavedDocument>, DocumentsError>;
+
+    /// The document itself, for peers who have diverged; `None` as for [`Documents::saved`].
     async fn lend(&self, tenant: &TenantId, document: DocumentId) -> Result<Option<Lent>, DocumentsError>;
 
     /// Brings a document whose content moved into a record up to date, because somebody opens it.
@@ -60,6 +67,15 @@ pub enum DocumentsError {
     Document(#[from] syncline_core::document::DocumentError),
 }
 
+/// In whose names the service writes, beside its own and those of connections.
+#[derive(Debug)]
+pub(super) struct Hands {
+    /// The names of principals whose edits the service makes for them.
+    pub(super) principals: Vec<String>,
+    /// In which lives of the store it has written.
+    pub(super) writer: WriterEpochs,
+}
+
 /// The engine's part in serving documents.
 pub struct Scribe {
     store: Arc<dyn Store>,
@@ -68,8 +84,7 @@ pub struct Scribe {
     syncs: Vec<Arc<RunningSync>>,
     sides: Vec<Arc<RunningSide>>,
     options: Repo,
-    /// The names of principals whose edits the service makes for them.
-    principals: Vec<String>,
+    hands: Hands,
     shelf: Shelf,
 }
 
@@ -81,18 +96,25 @@ impl Scribe {
         syncs: Vec<Arc<RunningSync>>,
         sides: Vec<Arc<RunningSide>>,
         options: Repo,
-        principals: Vec<String>,
+        hands: Hands,
     ) -> Self {
-        Self { store, intake, hub, syncs, sides, options, principals, shelf: Shelf::default() }
+        Self { store, intake, hub, syncs, sides, options, hands, shelf: Shelf::default() }
     }
 
-    /// The actors that no client may use.
-    fn reserved(&self, tenant: &TenantId) -> Arc<[Actor]> {
-        let connections = self.syncs.iter().filter(|sync| sync.plan.tenant == *tenant).flat_map(|sync| {
-            sync.plan.sides.keys().map(|connection| Actor::connection(tenant, connection, WRITER_EPOCH))
-        });
-        let principals = self.principals.iter().map(|name| Actor::principal(tenant, name, WRITER_EPOCH));
-        connections.chain(principals).chain([Actor::service(tenant, WRITER_EPOCH)]).collect()
+    /// The service's own actors in the tenant.
+    fn own_actors(&self, tenant: &TenantId) -> Arc<OwnActors> {
+        let of = |epoch: u32| {
+            let connections = self.syncs.iter().filter(|sync| sync.plan.tenant == *tenant).flat_map(move |sync| {
+                sync.plan.sides.keys().map(move |connection| Actor::connection(tenant, connection, epoch))
+            });
+            let principals = self.hands.principals.iter().map(move |name| Actor::principal(tenant, name, epoch));
+            connections.chain(principals).chain([Actor::service(tenant, epoch)])
+        };
+        let WriterEpochs { current, retired } = &self.hands.writer;
+        Arc::new(OwnActors {
+            current: of(*current).collect(),
+            retired: retired.iter().flat_map(|epoch| of(*epoch)).collect(),
+        })
     }
 
     fn sync_of(&self, tenant: &TenantId, model: &syncline_core::ids::ModelName) -> Option<Arc<RunningSync>> {
@@ -102,8 +124,7 @@ impl Scribe {
 
     /// The document in memory, for whoever asks alone; one that is not stored yet is begun.
     async fn hold(&self, tenant: &TenantId, document: DocumentId) -> Result<Lent, DocumentsError> {
-        let store = self.store.tenant(tenant);
-        let load = async || match store.saved_document(document).await? {
+        let load = async || match self.store.tenant(tenant).saved_document(document).await? {
             Some(saved) => Held::load(saved).await,
             None => Ok(Held::begun()),
         };
@@ -127,12 +148,12 @@ impl Scribe {
         offered: Vec<(usize, RecordId, Vec<Change>)>,
         receptions: &mut [Reception],
     ) -> Result<(), DocumentsError> {
-        let reserved = self.reserved(&who.principal.tenant);
+        let own = self.own_actors(&who.principal.tenant);
         let mut places = Vec::with_capacity(offered.len());
         let mut arrivals = Vec::with_capacity(offered.len());
         for (place, record, changes) in offered {
             let principal = who.principal.name.clone();
-            let changes = Arc::new(ClientChanges { principal, changes, reserved: reserved.clone() });
+            let changes = Arc::new(ClientChanges { principal, changes, own: own.clone() });
             places.push(place);
             arrivals.push(Arrival::Received { record, changes });
         }
@@ -181,8 +202,22 @@ impl Documents for Scribe {
         Ok(receptions)
     }
 
+    async fn saved(&self, tenant: &TenantId, document: DocumentId) -> Result<Option<SavedDocument>, DocumentsError> {
+        let store = self.store.tenant(tenant);
+        match store.saved_document(document).await {
+            Err(StoreError::Damaged { what, .. }) => {
+                if self.mend(tenant, document).await? {
+                    return Ok(store.saved_document(document).await?);
+                }
+                tracing::error!(%tenant, %document, damage = what, "a damaged document cannot be handed out");
+                Ok(None)
+            }
+            found => Ok(found?),
+        }
+    }
+
     async fn lend(&self, tenant: &TenantId, document: DocumentId) -> Result<Option<Lent>, DocumentsError> {
-        let Some(saved) = self.store.tenant(tenant).saved_document(document).await? else { return Ok(None) };
+        let Some(saved) = self.saved(tenant, document).await? else { return Ok(None) };
         if let DocumentKind::Record { .. } = saved.found.kind {
             // A record's document is small, and its commits do not pass here: each time it is read anew.
             return Ok(Some(Lent::of(Held::load(saved).await?).await));
@@ -208,6 +243,18 @@ impl Scribe {
                     tracing::warn!(%tenant, %record, %document, %error, "a moved document was not kept like its record");
                 }
             }
+        }
+    }
+
+    /// Rebuilds a damaged document, if it is a record's own and that can be proved to lose nothing.
+    async fn mend(&self, tenant: &TenantId, document: DocumentId) -> Result<bool, DocumentsError> {
+        let found = self.store.tenant(tenant).find_documents(&[document]).await?.remove(&document);
+        let Some(DocumentKind::Record { record, model }) = found.map(|found| found.kind) else { return Ok(false) };
+        let Some(sync) = self.sync_of(tenant, &model) else { return Ok(false) };
+        match self.intake.rebuild(&sync.name, &sync.plan, record, false).await {
+            Ok(_) => Ok(true),
+            Err(IntakeError::Damaged { .. }) => Ok(false),
+            Err(error) => Err(error.into()),
         }
     }
 

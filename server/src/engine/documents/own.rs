@@ -1,7 +1,7 @@
 //! Documents that are no record's own: what clients begin, keep for themselves, or go on writing after it moved into a record.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
@@ -18,7 +18,7 @@ use syncline_core::{
 use super::{ClientChanges, DocumentsError, Held, Scribe};
 use crate::{
     engine::{
-        intake::{Arrival, Batch, IntakeError, missing, refuse_roots, use_of},
+        intake::{Arrival, Batch, IntakeError, claims, missing, refuse_roots, use_of},
         side::RunningSync,
     },
     repo::{Holder, Reception, Right},
@@ -92,11 +92,8 @@ impl Scribe {
         let actors: BTreeSet<Vec<u8>> = changes.iter().map(|change| change.actor_id().to_bytes().to_vec()).collect();
         let actors: Vec<Vec<u8>> = actors.into_iter().collect();
         let owners = self.store.tenant(tenant).actor_owners(&actors).await?;
-        let offered = ClientChanges {
-            principal: who.principal.name.clone(),
-            changes: Vec::new(),
-            reserved: self.reserved(tenant),
-        };
+        let offered =
+            ClientChanges { principal: who.principal.name.clone(), changes: Vec::new(), own: self.own_actors(tenant) };
         let may = |actor: &ActorId| use_of(actor, &offered, &owners);
         let known = Known { document: &held.document, ledger: &held.ledger };
         let mut verdict = repo::vet(changes, &known, may, &self.options.limits());
@@ -115,7 +112,7 @@ impl Scribe {
                 accepted.clear();
             }
         }
-        let claims = claims(&accepted, &owners, &who.principal.name);
+        let claims = claims(&accepted, &owners, &offered);
         let reception = Reception {
             heads: sorted(held),
             accepted: accepted.iter().map(Change::hash).collect(),
@@ -241,7 +238,7 @@ impl Scribe {
         let offered = Arc::new(ClientChanges {
             principal: who.principal.name.clone(),
             changes: held.document.get_changes(&[]),
-            reserved: self.reserved(&who.principal.tenant),
+            own: self.own_actors(&who.principal.tenant),
         });
         let elsewhere = RecordId::created(&who.principal.tenant, &sync.plan.model.name, &document.to_string());
         // Another tenant's record may bear this id; nobody is told, and the record gets another one.
@@ -336,14 +333,4 @@ fn sorted(held: &Held) -> Vec<ChangeHash> {
     let mut heads = held.document.get_heads();
     heads.sort_unstable();
     heads
-}
-
-/// The actors that the principal begins to use.
-fn claims(changes: &[Change], owners: &HashMap<Vec<u8>, String>, principal: &str) -> Vec<ActorClaim> {
-    let actors: BTreeSet<&[u8]> = changes.iter().map(|change| change.actor_id().to_bytes()).collect();
-    actors
-        .into_iter()
-        .filter(|actor| !owners.contains_key(*actor))
-        .map(|actor| ActorClaim { actor: actor.to_vec(), principal: principal.to_owned() })
-        .collect()
 }

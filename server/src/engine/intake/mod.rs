@@ -6,9 +6,10 @@
 //! * [`working`]: the records of a batch in memory, and what is to be committed of each.
 //! * [`route`]: which record an arrival belongs to.
 //! * [`warm`]: documents and journals of records that change again and again.
-//! * [`mended`]: which quarantined rows a batch releases. [`received`]: changes that clients
+//! * [`mend`]: damaged documents. [`mended`]: which quarantined rows a batch releases. [`received`]: changes that clients
 //!   made themselves, and documents that they begin.
 
+mod mend;
 mod mended;
 mod received;
 mod route;
@@ -22,7 +23,7 @@ use std::{
 
 use syncline_core::{
     document::Actor,
-    ids::{ConnectionId, RecordId, TenantId},
+    ids::{ConnectionId, ModelName, RecordId, TenantId},
     plan::SyncPlan,
     reconcile::{self, FollowUp, Input, ReconcileError},
     remote::RemoteObject,
@@ -49,8 +50,9 @@ use crate::{
         syncs::CheckpointPut,
     },
 };
+pub use mend::Rebuilt;
 use mended::Mended;
-pub(in crate::engine) use received::{missing, refuse_roots, use_of};
+pub(in crate::engine) use received::{claims, missing, refuse_roots, use_of};
 use warm::Warm;
 use working::Working;
 
@@ -126,8 +128,29 @@ pub struct ClientChanges {
     pub principal: String,
     /// The changes, decoded within bounds.
     pub changes: Vec<automerge::Change>,
-    /// The actors that no client may use.
-    pub reserved: Arc<[Actor]>,
+    /// The service's own actors.
+    pub own: Arc<OwnActors>,
+}
+
+/// The actors under which the service writes, or has written, in one tenant.
+#[derive(Clone, Debug, Default)]
+pub struct OwnActors {
+    /// In this life of the store: no client may use them.
+    pub current: Vec<Actor>,
+    /// In earlier ones, before a backup was restored. Clients bring back what the store has forgotten; it counts as theirs.
+    pub retired: Vec<Actor>,
+}
+
+impl OwnActors {
+    /// Whether the service writes as this actor.
+    pub fn is_current(&self, actor: &automerge::ActorId) -> bool {
+        self.current.iter().any(|own| own.is_borrowed_by(actor))
+    }
+
+    /// Whether the service wrote as this actor before a backup was restored.
+    pub fn is_retired(&self, actor: &automerge::ActorId) -> bool {
+        self.retired.iter().any(|own| own.is_borrowed_by(actor))
+    }
 }
 
 /// What became of the changes that a client made.
@@ -204,6 +227,18 @@ pub enum IntakeError {
     /// An input for a known record failed.
     #[error(transparent)]
     Reconcile(#[from] ReconcileError),
+    /// A record's document is damaged, and could not be rebuilt.
+    #[error(
+        "the document of record {record} is damaged ({reason}): run `syncline records rebuild {model} {record}`; nothing was changed"
+    )]
+    Damaged {
+        /// The model.
+        model: ModelName,
+        /// The record.
+        record: RecordId,
+        /// What is wrong.
+        reason: String,
+    },
     /// The record has another version than the batch asks for.
     #[error("the record is at version {current}, not {expected}")]
     VersionMismatch {
@@ -265,6 +300,7 @@ impl Intake {
     async fn take_one(&self, sync: &str, plan: &SyncPlan, batch: Batch) -> Result<(Taken, Vec<RecordId>), IntakeError> {
         let mut poisoned: HashMap<usize, String> = HashMap::new();
         let mut attempts = 0;
+        let mut mended: BTreeSet<RecordId> = BTreeSet::new();
         loop {
             let tenant = self.store.tenant(&plan.tenant);
             let mut working = Working::load(plan, tenant.as_ref(), &self.warm, &batch.arrivals).await?;
@@ -272,6 +308,16 @@ impl Intake {
             match working.run(sync, &batch.arrivals, &poisoned, &self.clock).await? {
                 working::Run::Poisoned { arrival, reason } => {
                     poisoned.insert(arrival, reason);
+                    continue;
+                }
+                working::Run::Damaged { arrival, record, what } => {
+                    // What is damaged still after it was rebuilt is so by its content.
+                    let rebuilt = mended.insert(record) && self.mend(plan, record).await?.is_some();
+                    match mend::strand(plan, &batch.arrivals[arrival], record, &what) {
+                        _ if rebuilt => {}
+                        mend::Stranded::Later(reason) => drop(poisoned.insert(arrival, reason)),
+                        mend::Stranded::Refused(error) => return Err(error),
+                    }
                     continue;
                 }
                 working::Run::Done => {}

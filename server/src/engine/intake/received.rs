@@ -8,7 +8,7 @@ use syncline_core::{
     ids::RecordId,
     journal::{Hash, Heads as JournalHeads, Origin},
     matching::Match,
-    reconcile::{self, Input, Now, Received, ReconcileError, Replayed, Sealed, WRITER_EPOCH},
+    reconcile::{self, Input, Now, Received, ReconcileError, Replayed, Sealed},
     record::RecordState,
     repo::{
         self, DocumentId, Known, Ledger, Limits, Refusal, RefusedChange, Use,
@@ -69,11 +69,12 @@ impl Working<'_> {
         offered: &ClientChanges,
         now: Now,
     ) -> Result<(), ReconcileError> {
+        self.at = Some(record);
         let Some(work) = self.works.get_mut(&record) else { return Ok(()) };
         let limits = Limits::of(&self.plan.model);
         let mut verdict = judge(offered, &self.owners, &mut work.commit.state, &limits)?;
         let accepted: Vec<ChangeHash> = verdict.accepted.iter().map(Change::hash).collect();
-        self.claim(&offered.principal, &verdict.accepted);
+        self.claim(offered, &verdict.accepted);
         if !verdict.accepted.is_empty() {
             let changes = std::mem::take(&mut verdict.accepted);
             let received = Received { principal: offered.principal.clone(), changes };
@@ -97,7 +98,10 @@ impl Working<'_> {
     ) -> Result<RecordId, ReconcileError> {
         let works = &self.works;
         let decided = self.routes.decide_begun(self.plan, fields, |id| works.get(id).map(|work| &work.commit.state));
-        self.claim(&offered.principal, &offered.changes);
+        self.claim(offered, &offered.changes);
+        // After a backup was restored, a client may bring the first document of a record that was found again since.
+        let forgotten = record == document.record() && self.works.contains_key(&record);
+        let decided = if forgotten { Match::Known(record) } else { decided };
         let into = match decided {
             Match::Known(known) | Match::Link(known) => {
                 let edits = fields
@@ -121,7 +125,7 @@ impl Working<'_> {
                 record
             }
         };
-        if DocumentId::from(into) != document {
+        if self.works.get(&into).is_some_and(|work| work.commit.state.document_id() != document) {
             self.move_document(document, into, offered, now)?;
         }
         Ok(into)
@@ -138,7 +142,7 @@ impl Working<'_> {
         let Some(work) = self.works.get(&into) else { return Ok(()) };
         let mut copy = Document::from_changes(&offered.changes)?;
         let before = Heads::new();
-        let service = Actor::service(&self.plan.tenant, WRITER_EPOCH);
+        let service = Actor::service(&self.plan.tenant, self.plan.writer.current);
         let state = &work.commit.state;
         let moved_to = state.document_id().url();
         copy.mirror(&service, &self.plan.model, &state.fields, state.deleted, &moved_to, now.at)?;
@@ -176,15 +180,27 @@ impl Working<'_> {
         Ok(())
     }
 
-    fn claim(&mut self, principal: &str, changes: &[Change]) {
-        let actors: BTreeSet<&[u8]> = changes.iter().map(|change| change.actor_id().to_bytes()).collect();
-        for actor in actors {
-            if !self.owners.contains_key(actor) {
-                self.owners.insert(actor.to_vec(), principal.to_owned());
-                self.claims.push(ActorClaim { actor: actor.to_vec(), principal: principal.to_owned() });
-            }
+    fn claim(&mut self, offered: &ClientChanges, changes: &[Change]) {
+        let claims = claims(changes, &self.owners, offered);
+        for ActorClaim { actor, principal } in &claims {
+            self.owners.insert(actor.clone(), principal.clone());
         }
+        self.claims.extend(claims);
     }
+}
+
+/// The actors that the principal begins to use.
+pub(in crate::engine) fn claims(
+    changes: &[Change],
+    owners: &HashMap<Vec<u8>, String>,
+    offered: &ClientChanges,
+) -> Vec<ActorClaim> {
+    let actors: BTreeSet<&ActorId> = changes.iter().map(Change::actor_id).collect();
+    actors
+        .into_iter()
+        .filter(|actor| !owners.contains_key(actor.to_bytes()) && !offered.own.is_retired(actor))
+        .map(|actor| ActorClaim { actor: actor.to_bytes().to_vec(), principal: offered.principal.clone() })
+        .collect()
 }
 
 /// Vets the changes against the record's document, and tries out those that pass: what Automerge itself would not hold is
@@ -198,7 +214,8 @@ fn judge(
     let mut strangers = BTreeMap::new();
     for change in &offered.changes {
         let actor = change.actor_id();
-        if !owners.contains_key(actor.to_bytes()) && !strangers.contains_key(actor) {
+        let unknown = !owners.contains_key(actor.to_bytes()) && !offered.own.is_retired(actor);
+        if unknown && !strangers.contains_key(actor) {
             strangers.insert(actor.clone(), earlier_use(actor, offered, state)?);
         }
     }
@@ -245,8 +262,12 @@ fn earlier_use(actor: &ActorId, offered: &ClientChanges, state: &mut RecordState
 
 /// Whether a principal may write as an actor.
 pub(in crate::engine) fn use_of(actor: &ActorId, offered: &ClientChanges, owners: &HashMap<Vec<u8>, String>) -> Use {
-    if offered.reserved.iter().any(|reserved| reserved.is_borrowed_by(actor)) {
+    if offered.own.is_current(actor) {
         return Use::Reserved;
+    }
+    if offered.own.is_retired(actor) {
+        // Nobody writes as it any more, so whoever brings its changes back can bring them.
+        return Use::Granted;
     }
     match owners.get(actor.to_bytes()) {
         Some(principal) if *principal != offered.principal => Use::Foreign,

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use syncline_core::{
+    document::DocumentError,
     ids::{ConnectionId, RecordId},
     live::{Action, ChangedField},
     matching::{Match, MatchKey},
@@ -18,14 +19,14 @@ use syncline_core::{
 };
 
 use super::{
-    Arrival, Batch, IntakeError, Taken, received, route,
+    Arrival, Batch, Heard, IntakeError, Taken, received, route,
     warm::{self, History, Warm},
 };
 use crate::{
     engine::{clock::Clock, tally::Noted},
     repo::RepoHub,
     store::{
-        Announcement, CommitBatch, ExternalRef, RecordCommit, StoreError, TenantStore,
+        Announcement, CommitBatch, ExternalRef, RecordCommit, Renewed, StoreError, TenantStore,
         documents::{ActorClaim, DocumentWrite},
         quarantine::Quarantined,
     },
@@ -39,6 +40,8 @@ pub(super) struct Working<'a> {
     pub(super) works: HashMap<RecordId, Work>,
     /// The records that changed, in the order of their first change.
     order: Vec<RecordId>,
+    /// The record that is being worked on.
+    pub(super) at: Option<RecordId>,
     noted: Vec<Noted>,
     pub(super) taken: Taken,
     quarantine: Vec<Quarantined>,
@@ -65,6 +68,15 @@ pub(super) struct Work {
 pub(super) enum Run {
     /// Every arrival went somewhere.
     Done,
+    /// The document of the record that an arrival belongs to is damaged.
+    Damaged {
+        /// The arrival's place in the batch.
+        arrival: usize,
+        /// The record.
+        record: RecordId,
+        /// What is wrong.
+        what: String,
+    },
     /// One arrival cannot be processed: run again without it.
     Poisoned {
         /// Its place in the batch.
@@ -100,6 +112,7 @@ impl<'a> Working<'a> {
             routes,
             works,
             order: Vec::new(),
+            at: None,
             noted: Vec::new(),
             taken: Taken::default(),
             quarantine: Vec::new(),
@@ -135,6 +148,7 @@ impl<'a> Working<'a> {
                 continue;
             }
             let now = clock.now().await?;
+            self.at = None;
             let noted_before = self.noted.len();
             let result = match arrival {
                 Arrival::Observed { connection, observation, .. } => {
@@ -158,6 +172,9 @@ impl<'a> Working<'a> {
                         self.taken.echoes.push(index);
                     }
                     self.taken.records.push(record);
+                }
+                (Err(ReconcileError::Document(DocumentError::Damaged(what))), _) if let Some(record) = self.at => {
+                    return Ok(Run::Damaged { arrival: index, record, what });
                 }
                 (Err(error), Arrival::Observed { .. }) => {
                     return Ok(Run::Poisoned { arrival: index, reason: error.to_string() });
@@ -229,6 +246,7 @@ impl<'a> Working<'a> {
     }
 
     pub(super) fn known(&mut self, record: RecordId, input: Input, now: reconcile::Now) -> Result<(), ReconcileError> {
+        self.at = Some(record);
         let Some(work) = self.works.get_mut(&record) else { return Ok(()) };
         let reading = matches!(input, Input::Observed { .. });
         let keys_before = MatchKey::all(&self.plan.model, &work.commit.state.fields);
@@ -302,6 +320,9 @@ impl<'a> Working<'a> {
         if let Some(sealed) = outcome.sealed {
             self.sealed.push((record, *sealed));
         }
+        if outcome.started_over {
+            work.commit.renewed = Some(Renewed { genesis: None });
+        }
         work.commit.entries.extend(outcome.entries);
         work.commit.conflicts.extend(outcome.conflicts);
         work.commit.touched.extend(outcome.touched);
@@ -310,6 +331,10 @@ impl<'a> Working<'a> {
     fn set_aside(&mut self, sync: &str, index: usize, arrival: &Arrival, reason: String) {
         if let Arrival::Observed { connection, observation, raw } = arrival {
             self.quarantine.push(quarantined(sync, self.plan, connection, observation, raw, reason.clone()));
+        }
+        if let Arrival::Received { .. } = arrival {
+            let refusal = Some(reason.clone());
+            self.taken.heard.push((index, Heard { refusal, ..Heard::default() }));
         }
         self.taken.quarantined.push((index, reason));
     }

@@ -243,7 +243,7 @@ fn written(record: &mut RecordState, model: &Model, entry: &ChangeEntry) -> Resu
             Ok(ops.collect())
         }
         Ops::Deleted(_) => Ok(Written::new()),
-        Ops::Genesis { clock, clocks, values, .. } if record.epoch > 0 => {
+        Ops::Genesis { clock, clocks, values, .. } if !values.is_empty() => {
             let clock = |name: &FieldName| *clocks.get(name).unwrap_or(clock);
             Ok(values.iter().map(|(name, value)| (name.clone(), (value.clone(), clock(name), None))).collect())
         }

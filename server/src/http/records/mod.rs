@@ -4,10 +4,12 @@
 //!
 //! * `list`, `single`: reading and writing.
 //! * `history`: who wrote what and when, and back to an earlier value.
+//! * `rebuild`: a damaged document is made again.
 //! * `view`: how a record looks.
 
 mod history;
 mod list;
+mod rebuild;
 mod single;
 mod view;
 
@@ -34,6 +36,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(single::undelete))
         .routes(routes!(history::history))
         .routes(routes!(history::restore))
+        .routes(routes!(rebuild::rebuild))
 }
 
 /// A record as the path names it.

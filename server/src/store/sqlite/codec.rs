@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use syncline_core::{
+    document::Seal,
     ids::{FieldName, ModelName, RecordId, TenantId},
     journal::{Hash, Heads, Origin},
     live::{Action, ChangedField, JsonFields},
@@ -39,6 +40,16 @@ pub(super) fn decode<T: DeserializeOwned>(what: &str, text: &str) -> Result<T, S
 /// Heads as their bytes in a row.
 pub(super) fn encode_heads(heads: &Heads) -> Vec<u8> {
     heads.iter().flat_map(|hash| hash.0).collect()
+}
+
+/// A seal as the columns of its length and its sum; SQLite has no unsigned numbers.
+pub(super) fn seal_columns(seal: Option<Seal>) -> (Option<i64>, Option<i64>) {
+    (seal.map(|seal| seal.bytes.cast_signed()), seal.map(|seal| seal.sum.cast_signed()))
+}
+
+/// A seal from its columns; `None` where it is not known.
+pub(super) fn decode_seal(bytes: Option<i64>, sum: Option<i64>) -> Option<Seal> {
+    Some(Seal { bytes: bytes?.cast_unsigned(), sum: sum?.cast_unsigned() })
 }
 
 /// How often a record's history has begun anew.

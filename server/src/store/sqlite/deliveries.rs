@@ -27,12 +27,14 @@ const PAGE_MAX: u32 = 1_000;
 #[cfg(test)]
 pub(super) const HOT: [&str; 2] = [DUE, NEXT_DUE];
 
+/// What is owed of a damaged record waits until its document has been made again.
 const DUE: &str = "SELECT r.id FROM replicas p CROSS JOIN records r ON r.pk = p.record \
     WHERE p.connection = ? AND p.delivery <> 0 AND p.delivery = ? AND p.due <= ? AND r.model = ? \
-    ORDER BY p.due LIMIT ?";
+    AND NOT EXISTS (SELECT 1 FROM damages d WHERE d.record = p.record) ORDER BY p.due LIMIT ?";
 
 const NEXT_DUE: &str = "SELECT p.due FROM replicas p CROSS JOIN records r ON r.pk = p.record \
-    WHERE p.connection = ? AND p.delivery <> 0 AND p.delivery = ? AND r.model = ? ORDER BY p.due LIMIT 1";
+    WHERE p.connection = ? AND p.delivery <> 0 AND p.delivery = ? AND r.model = ? \
+    AND NOT EXISTS (SELECT 1 FROM damages d WHERE d.record = p.record) ORDER BY p.due LIMIT 1";
 
 #[async_trait]
 impl Deliveries for SqliteTenant {

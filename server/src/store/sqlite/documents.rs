@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use sqlx::{Row, sqlite::SqliteRow};
 use syncline_core::{
+    document::Seal,
     ids::{ModelName, RecordId},
     journal::Heads,
     repo::DocumentId,
@@ -13,7 +14,7 @@ use syncline_core::{
 
 use super::{
     SqliteTenant,
-    codec::{decode_heads, decode_id, encode, encode_heads, hexadecimal, id_bytes, signed, unsigned},
+    codec::{decode_heads, decode_id, decode_seal, encode, encode_heads, hexadecimal, id_bytes, signed, unsigned},
     names::TenantNames,
     script::Script,
 };
@@ -42,14 +43,14 @@ const FIND: &str = "\
         CROSS JOIN documents d ON d.tenant = ?2 AND d.id = unhex(wanted.value)";
 
 const SAVED: &str = "\
-    SELECT id, 'record', id, model, heads, document, 0 AS n FROM records \
+    SELECT id, 'record', id, model, heads, document, 0 AS n, document_bytes, document_sum FROM records \
         WHERE id = ?1 AND tenant = ?2 AND document_id IS NULL \
     UNION ALL \
-    SELECT document_id, 'record', id, model, heads, document, 0 FROM records \
+    SELECT document_id, 'record', id, model, heads, document, 0, document_bytes, document_sum FROM records \
         WHERE document_id = ?1 AND document_id IS NOT NULL AND tenant = ?2 \
     UNION ALL \
-    SELECT d.id, d.kind, d.record, coalesce((SELECT model FROM records WHERE id = d.record), ''), d.heads, c.chunk, c.n \
-        FROM documents d \
+    SELECT d.id, d.kind, d.record, coalesce((SELECT model FROM records WHERE id = d.record), ''), d.heads, c.chunk, c.n, \
+           d.bytes, c.sum FROM documents d \
         CROSS JOIN document_chunks c ON c.tenant = d.tenant AND c.id = d.id WHERE d.tenant = ?2 AND d.id = ?1 ORDER BY n";
 
 const OWNERS: &str = "SELECT a.actor, a.principal FROM json_each(?1) wanted \
@@ -71,7 +72,16 @@ impl Documents for SqliteTenant {
         let found = decode_found(first)?;
         let mut saved = Vec::new();
         for row in &rows {
-            saved.extend_from_slice(row.try_get(5)?);
+            let chunk: &[u8] = row.try_get(5)?;
+            if let Some(what) = broken(&found, chunk, row)? {
+                return Err(StoreError::Damaged { document: id, what });
+            }
+            saved.extend_from_slice(chunk);
+        }
+        let length: Option<i64> = first.try_get(7)?;
+        if length.is_some_and(|length| unsigned(length) != saved.len() as u64) {
+            let what = format!("it has {} bytes where {} were stored", saved.len(), length.unwrap_or_default());
+            return Err(StoreError::Damaged { document: id, what });
         }
         Ok(Some(SavedDocument { found, saved, chunks: rows.len() as u32 }))
     }
@@ -172,9 +182,10 @@ pub(super) fn write(
                     .bind(signed(saved.len() as u64)?)
                     .bind(signed(ops)?);
                 script
-                    .add("INSERT INTO document_chunks (tenant, id, n, chunk) VALUES (?, ?, 0, ?)")
+                    .add("INSERT INTO document_chunks (tenant, id, n, sum, chunk) VALUES (?, ?, 0, ?, ?)")
                     .bind(names.pk)
                     .bind(id.as_bytes().to_vec())
+                    .bind(chunk_sum(&saved))
                     .bind(saved);
             }
             DocumentWrite::Append { id, heads, chunk, ops } => append(script, names, id, &heads, chunk, ops)?,
@@ -201,9 +212,10 @@ fn append(
         .bind(id.as_bytes().to_vec());
     script
         .add(
-            "INSERT INTO document_chunks (tenant, id, n, chunk) \
-             SELECT tenant, id, max(n) + 1, ? FROM document_chunks WHERE tenant = ? AND id = ? GROUP BY tenant, id",
+            "INSERT INTO document_chunks (tenant, id, n, sum, chunk) \
+             SELECT tenant, id, max(n) + 1, ?, ? FROM document_chunks WHERE tenant = ? AND id = ? GROUP BY tenant, id",
         )
+        .bind(chunk_sum(&chunk))
         .bind(chunk)
         .bind(names.pk)
         .bind(id.as_bytes().to_vec());
@@ -258,7 +270,25 @@ fn decode_found(row: &SqliteRow) -> Result<Found, StoreError> {
     Ok(Found { kind, heads: decode_heads(row.try_get(4)?)? })
 }
 
-fn decode_document_id(bytes: &[u8]) -> Result<DocumentId, StoreError> {
+/// What is wrong with a stored part of a document: a record's document has a seal over its heads as well, a chunk one of its own.
+fn broken(found: &Found, part: &[u8], row: &SqliteRow) -> Result<Option<String>, StoreError> {
+    let sum: Option<i64> = row.try_get(8)?;
+    Ok(match found.kind {
+        DocumentKind::Record { .. } => {
+            decode_seal(row.try_get(7)?, sum).and_then(|seal| seal.broken_by(&found.heads, part))
+        }
+        _ => sum
+            .filter(|sum| *sum != chunk_sum(part))
+            .map(|_| format!("the bytes of its chunk {} are not those that were stored", row.get::<i64, _>(6))),
+    })
+}
+
+/// The checksum of one chunk.
+pub(super) fn chunk_sum(chunk: &[u8]) -> i64 {
+    Seal::of(&Heads::new(), chunk).sum.cast_signed()
+}
+
+pub(super) fn decode_document_id(bytes: &[u8]) -> Result<DocumentId, StoreError> {
     bytes
         .try_into()
         .map(DocumentId::from_bytes)

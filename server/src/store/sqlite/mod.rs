@@ -4,13 +4,16 @@
 //!
 //! * [`open`], [`writer`], [`script`], [`names`], [`failure`]: the database as a whole.
 //! * [`codec`], [`values`], [`replicas`]: what rows hold.
+//! * [`check`], [`copy`]: databases as files: whether one is sound, backups of one.
 //! * [`commit`]: the one transaction that changes records.
 //! * every other module implements the trait of the same name in [`crate::store`].
 
+pub mod check;
 mod codec;
 mod commit;
 mod conflicts;
 mod connections;
+pub mod copy;
 mod deliveries;
 mod documents;
 mod failure;
@@ -18,6 +21,7 @@ mod feed;
 mod inbox;
 mod intake;
 mod keys;
+mod mending;
 mod names;
 mod open;
 #[cfg(test)]

@@ -69,7 +69,7 @@ pub(super) async fn open(options: &SqliteOptions) -> Result<SqliteStore, StoreEr
 
 /// Claims the database for this process by a lock on a file beside it; the system lets go of it when the process ends,
 /// however it ends.
-fn claim(path: &Path) -> Result<File, StoreError> {
+pub(super) fn claim(path: &Path) -> Result<File, StoreError> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
     let file = OpenOptions::new().create(true).append(true).open(&name).map_err(|error| cannot_open(path, &error))?;
@@ -146,7 +146,7 @@ fn opening(options: &SqliteOptions, error: sqlx::Error) -> StoreError {
     }
 }
 
-async fn migrate(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+pub(super) async fn migrate(connection: &mut SqliteConnection) -> Result<(), StoreError> {
     MIGRATIONS.run(connection).await.map_err(|error| match error {
         MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => error.into(),
         MigrateError::VersionMismatch(version) => {
@@ -162,6 +162,41 @@ async fn prove_writable(connection: &mut SqliteConnection) -> Result<(), StoreEr
         sqlx::query(statement).execute(&mut *connection).await?;
     }
     Ok(())
+}
+
+/// Opens an existing database for reading, whoever else has it open, and changes nothing.
+pub(super) async fn read(options: &SqliteOptions) -> Result<SqliteConnection, StoreError> {
+    if !options.path.is_file() {
+        return Err(cannot_open(&options.path, &"there is no such file"));
+    }
+    inspect(options).await?;
+    let connect = base(options).read_only(true).pragma("cache_size", format!("-{READER_CACHE_KIB}"));
+    connect.connect().await.map_err(|error| opening(options, error))
+}
+
+/// Opens an existing database of this version for writing. Only for whoever has claimed it.
+pub(super) async fn read_write(options: &SqliteOptions) -> Result<SqliteConnection, StoreError> {
+    if !options.path.is_file() {
+        return Err(cannot_open(&options.path, &"there is no such file"));
+    }
+    inspect(options).await?;
+    let mut connection = connect_writer(options).await?;
+    migrate(&mut connection).await?;
+    Ok(connection)
+}
+
+/// Folds the write-ahead log of a database that nobody has open into it.
+pub(super) async fn fold(path: &Path) -> Result<(), StoreError> {
+    let options = SqliteOptions::new(path);
+    let mut connection = base(&options).connect().await.map_err(|error| opening(&options, error))?;
+    sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut connection).await?;
+    Ok(connection.close().await?)
+}
+
+/// The newest migration of the file, and the newest that this version knows.
+pub(super) async fn versions(connection: &mut SqliteConnection) -> Result<(Option<i64>, i64), StoreError> {
+    let known = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or_default();
+    Ok((newest_migration(connection).await?, known))
 }
 
 async fn connect_readers(options: &SqliteOptions) -> Result<SqlitePool, StoreError> {

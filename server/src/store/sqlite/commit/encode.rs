@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use syncline_core::{
     conflict::Conflict,
+    document::Seal,
     ids::{RecordId, TenantId},
     journal::{ChangeEntry, Ops},
     live::FeedEvent,
@@ -46,6 +47,10 @@ pub(super) struct RecordRows {
     pub(super) claims: Vec<LinkRow>,
     pub(super) given_up: Vec<LinkRow>,
     pub(super) journal: Vec<String>,
+    /// What the log of the document's changes is to hold besides.
+    pub(super) chunk: Option<Vec<u8>>,
+    /// The document was made again, or begun anew: whatever was wrong with it is past.
+    pub(super) mended: bool,
     /// Where the record begins a new epoch.
     pub(super) epoch: Option<EpochRow>,
     pub(super) conflicts: Vec<ConflictRow>,
@@ -70,6 +75,11 @@ pub(super) struct Body {
     pub(super) genesis: Option<String>,
     pub(super) heads: Vec<u8>,
     pub(super) document: Vec<u8>,
+    pub(super) seal: Option<Seal>,
+    pub(super) logged: bool,
+    /// Its epoch and the id of its document, of a new record that does not begin at the first.
+    pub(super) epoch: i64,
+    pub(super) document_id: Option<Vec<u8>>,
 }
 
 pub(super) struct ReplicaRow {
@@ -128,6 +138,7 @@ pub(super) fn encode_record(
         announcement,
         match_keys,
         renewed,
+        rebuilt,
     } = commit;
     if state.tenant != *tenant {
         return Err(StoreError::Value(format!("record {} belongs to another tenant", state.id)));
@@ -147,6 +158,7 @@ pub(super) fn encode_record(
     }
     claims.retain(|claim| !given_up.contains(claim));
     let body = if rewritten { Some(encode_body(&mut state, is_new, genesis, announcement.as_ref())?) } else { None };
+    let chunk = state.document.logged().filter(|_| rewritten).map(<[u8]>::to_vec);
     let event = match (announcement, &body) {
         (Some(announcement), Some(body)) => Some(encode_event(&mut state, announcement, body)?),
         _ => None,
@@ -171,6 +183,8 @@ pub(super) fn encode_record(
         claims,
         given_up,
         journal: entries.iter().map(encode).collect::<Result<_, _>>()?,
+        chunk,
+        mended: rebuilt || epoch.is_some(),
         epoch,
         conflicts: conflicts.iter().map(encode_conflict).collect::<Result<_, _>>()?,
         event,
@@ -222,6 +236,10 @@ fn encode_body(
         genesis,
         heads: encode_heads(state.document.heads()),
         document: saved(state)?,
+        seal: state.document.seal(),
+        logged: state.document.is_logged(),
+        epoch: state.epoch.into(),
+        document_id: (state.epoch > 0).then(|| state.document_id().as_bytes().to_vec()),
     })
 }
 

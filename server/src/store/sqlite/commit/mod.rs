@@ -92,6 +92,8 @@ async fn write(
 ) -> Result<(), Unwritten> {
     parts::give_up_links(script, records).await?;
     records::insert(script, names, records).await?;
+    // Before `begin_epochs`, which takes the epochs out.
+    parts::write_changes(script, records).await?;
     records::begin_epochs(script, records);
     parts::write_replicas(script, records).await?;
     parts::claim_links(script, records).await?;

@@ -115,6 +115,26 @@ pub(super) async fn write_journal(script: &mut Script<'_>, records: &mut [Record
         .await
 }
 
+const CHANGES: RowsStatement =
+    RowsStatement { head: "INSERT INTO changes (record, revision, chunk) VALUES ", row: "(?,?,?)", tail: "" };
+
+/// Adds to the log of the documents' changes. An epoch's log begins with the epoch.
+pub(super) async fn write_changes(script: &mut Script<'_>, records: &mut [RecordRows]) -> Result<(), sqlx::Error> {
+    for record in records.iter().filter(|record| record.mended) {
+        script.add("DELETE FROM damages WHERE record = ?").bind(record.pk);
+        if record.epoch.is_some() {
+            script.add("DELETE FROM changes WHERE record = ?").bind(record.pk);
+        }
+    }
+    let rows =
+        records.iter_mut().filter_map(|record| Some((record.pk, record.expected + 1, record.chunk.take()?))).collect();
+    script
+        .rows(&CHANGES, rows, |values, (record, revision, chunk)| {
+            values.bind(record).bind(revision).bind(chunk);
+        })
+        .await
+}
+
 const FEED: RowsStatement = RowsStatement {
     head: "INSERT INTO feed (tenant, seq, record, model, action, version, at, fields, changed) VALUES ",
     row: "(?,?,?,?,?,?,?,?,?)",

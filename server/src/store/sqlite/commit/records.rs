@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
 use syncline_core::{
+    document::Seal,
     ids::RecordId,
     live::{Change, Cursor},
 };
@@ -12,10 +13,10 @@ use super::encode::{Body, LinkRow, RecordRows};
 use crate::store::{
     CommitError, StoreError,
     sqlite::{
-        codec::{decode_id, id_bytes, id_list, unsigned},
+        codec::{self, decode_id, id_bytes, id_list, unsigned},
         failure,
         names::TenantNames,
-        script::{RowsStatement, Script},
+        script::{RowsStatement, Script, Values},
     },
 };
 
@@ -25,8 +26,9 @@ pub(super) const REWRITE: RowsStatement = RowsStatement {
            changed = coalesce((SELECT feed_head FROM tenants WHERE pk = v.column2) + v.column5, changed), \
            last_modified_at = v.column6, deleted_at = v.column7, \
            origins = CASE WHEN v.column8 IS NULL THEN origins ELSE json_patch(origins, v.column8) END, \
-           fields = v.column9, heads = v.column10, document = v.column11 FROM (VALUES ",
-    row: "(?,?,?,?,?,?,?,?,?,?,?)",
+           fields = v.column9, heads = v.column10, document = v.column11, document_bytes = v.column12, \
+           document_sum = v.column13, logged = v.column14 FROM (VALUES ",
+    row: "(?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
     tail: ") AS v WHERE id = v.column1 AND tenant = v.column2 AND revision = v.column3 RETURNING pk, id, match_keys",
 };
 
@@ -44,8 +46,9 @@ const COUNT: &str = "UPDATE tenants SET feed_head = feed_head + ? WHERE pk = ? \
 
 const INSERT: RowsStatement = RowsStatement {
     head: "INSERT INTO records (pk, id, tenant, model, revision, version, changed, first_seen_at, last_modified_at, \
-           deleted_at, match_keys, origins, fields, genesis, heads, document) VALUES ",
-    row: "(?,?,?,?,1,?,?,?,?,?,?,?,?,?,?,?)",
+           deleted_at, match_keys, origins, fields, genesis, heads, document, document_bytes, document_sum, logged, epoch, \
+           document_id) VALUES ",
+    row: "(?,?,?,?,1,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
     tail: "",
 };
 
@@ -109,6 +112,7 @@ async fn add_swaps(
                 .bind(body.fields)
                 .bind(body.heads)
                 .bind(body.document);
+            bind_seal(values, body.seal).bind(body.logged);
         })
         .await?;
     script
@@ -194,8 +198,15 @@ pub(super) async fn insert(
                 .bind(body.genesis)
                 .bind(body.heads)
                 .bind(body.document);
+            bind_seal(values, body.seal).bind(body.logged).bind(body.epoch).bind(body.document_id);
         })
         .await
+}
+
+/// Binds the columns `document_bytes` and `document_sum`.
+fn bind_seal(values: &mut Values, seal: Option<Seal>) -> &mut Values {
+    let (bytes, sum) = codec::seal_columns(seal);
+    values.bind(bytes).bind(sum)
 }
 
 /// What the refusal of a constraint means: a record that exists already, or an object that belongs to another record.
