@@ -140,6 +140,8 @@ rules! {
     LostAnswerNeedsLaterRead,
     /// A lost answer is settled only when nothing can be under way any more.
     DeadlineIsWaitedOut,
+    /// After a lost answer, a text in which an edit would have split what we added was not written.
+    AddedTextIsWhole,
     /// A value that the provider refuses is parked.
     RefusedIsParked,
     /// A parked field is tried again once its value has changed.

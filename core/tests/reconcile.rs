@@ -372,6 +372,31 @@ fn a_replay_leaves_a_write_whose_end_nobody_knows_its_time() {
     assert_eq!(story.state.replicas[&ConnectionId::new("crm")].delivery.due(), now, "nothing is under way any more");
 }
 
+/// Fails without `AddedTextIsWhole`: by their characters alone, each of the first two could be an edit of what was sent.
+#[test]
+fn after_a_lost_answer_a_text_that_happens_to_hold_the_characters_of_ours_is_not_taken_for_it() {
+    for (sent, shown, stands) in [
+        ("one 14", "one 101 104", "one 14 101 104"),
+        ("one ab", "one axb", "one ab axb"),
+        ("one two", "one two three", "one two three"),
+        ("one two", "zero one two", "zero one two"),
+    ] {
+        let mut story = Story::with(Policy::Text);
+        story.reads("crm", "1", &[("name", "one"), ("phone", "")]);
+        story.app_sets("name", sent);
+        story.sends("crm");
+        story.answer_lost("crm");
+        story.reads("crm", "1", &[("name", shown), ("phone", "")]);
+        let words = |text: &str| text.split([' ', '"']).map(str::to_owned).filter(|word| !word.is_empty()).collect();
+        let (found, expected): (Vec<String>, Vec<String>) = (words(&story.shows("name")), words(stands));
+        let sorted = |mut words: Vec<String>| {
+            words.sort();
+            words
+        };
+        assert_eq!(sorted(found), sorted(expected), "sent {sent}, shown {shown}: {}", story.shows("name"));
+    }
+}
+
 #[test]
 fn a_delete_goes_everywhere_and_an_edit_that_the_deleter_had_not_seen_brings_the_record_back() {
     let gone = |story: &mut Story, name: &str| {

@@ -384,17 +384,39 @@ fn effect_of(intent: &Intent, observation: &Observation, name: &FieldName, befor
     match shown {
         shown if shown.same_as(before) => Effect::None,
         shown if shown.loose_fold() == sent.loose_fold() => Effect::Proved,
-        shown if merge == Merge::Text && missing(sent, shown) <= missing(before, shown) => Effect::Proved,
+        Value::Text(shown) if merge == Merge::Text && was_written_on(sent, before, shown) => Effect::Proved,
         _ => Effect::Unknown,
     }
 }
 
-/// How many characters of `base` are missing where somebody may have gone on writing on it: the text that lacks less is the
-/// one that was written on.
-fn missing(base: &Value, shown: &Value) -> usize {
-    let (Value::Text(base), Value::Text(shown)) = (base, shown) else { return 0 };
-    let same = |(a, b): &(char, char)| a == b;
-    let head = base.chars().zip(shown.chars()).take_while(same).count();
-    let tail = base.chars().rev().zip(shown.chars().rev()).take_while(same).count();
-    base.chars().count().saturating_sub(head + tail)
+/// Whether somebody went on writing on the text that was sent, and not on the one before. An edit leaves a head and a tail
+/// of the text that it was made on, so of the two that one was written on which lacks less. Often neither lacks anything; then
+/// what we had put in is looked for: where the edit would have cut it in two, characters only happen to be the same.
+fn was_written_on(sent: &Value, before: &Value, shown: &str) -> bool {
+    let Value::Text(sent) = sent else { return false };
+    let before = if let Value::Text(before) = before { before } else { "" };
+    let (added, edit) = (Cut::between(sent, before), Cut::between(sent, shown));
+    let splits = edit.until > added.from && edit.from < added.until && !mutant::off(Rule::AddedTextIsWhole);
+    edit.lacks() <= Cut::between(before, shown).lacks() && !splits
+}
+
+/// Where one edit of a text began and ended, in characters of that text. An edit that only inserted is a place, or one of several
+/// where characters repeat: then it began behind where it ended.
+struct Cut {
+    from: usize,
+    until: usize,
+}
+
+impl Cut {
+    fn between(text: &str, edited: &str) -> Self {
+        let same = |(a, b): &(char, char)| a == b;
+        let head = text.chars().zip(edited.chars()).take_while(same).count();
+        let tail = text.chars().rev().zip(edited.chars().rev()).take_while(same).count();
+        Self { from: head, until: text.chars().count() - tail }
+    }
+
+    /// How many characters of the text the edit removed.
+    fn lacks(&self) -> usize {
+        self.until.saturating_sub(self.from)
+    }
 }
