@@ -76,6 +76,8 @@ rules! {
     BlankIsAbsent,
     /// A value that differs by a loose fold only is the object's stored form at first link.
     SpellingIsStoredForm,
+    /// An object that a lost create turned up is seen for the first time, too: it may be an older one.
+    FoundIsFirstSight,
     /// Texts and counters that grew apart before they met are not merged by their parts.
     StrangersMeetAsWholes,
 

@@ -123,6 +123,25 @@ impl Pass<'_> {
         Ok(())
     }
 
+    /// Links the object that a lost create turned up, which may be another one than it made, such as one that was restored
+    /// meanwhile. What it shows of the sent values is in the baseline already; the rest is seen for the first time.
+    pub(super) fn found(&mut self, connection: &ConnectionId, observation: &Observation) -> Result<(), ReconcileError> {
+        for (name, value) in &observation.fields {
+            let proved = self.replica(connection)?.baseline.contains_key(name);
+            if proved || mutant::off(Rule::FoundIsFirstSight) {
+                continue;
+            }
+            if let FirstSight::Behind(hash) = self.first_sight(connection, name, value)? {
+                let replica = self.replica_mut(connection)?;
+                replica.baseline.insert(name.clone(), value.clone());
+                replica.reflected.set(name, vec![hash]);
+                replica.written.remove(name);
+            }
+        }
+        self.replica_mut(connection)?.link = Link::Linked { id: observation.id.clone() };
+        Ok(())
+    }
+
     fn first_sight(
         &mut self,
         connection: &ConnectionId,

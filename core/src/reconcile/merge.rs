@@ -325,7 +325,7 @@ impl Pass<'_> {
         reason: &str,
         uncertain: bool,
     ) {
-        if loser.op == winner.op || loser.value == winner.value {
+        if loser.op == winner.op || loser.value.same_as(&winner.value) {
             return;
         }
         let known = |row: &Conflict| row.field == *name && row.loser.op == loser.op && row.winner.op == winner.op;

@@ -211,7 +211,8 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// The provider refused values: those fields are parked, the others are sent again.
+    /// The provider refused values: those fields are parked, the others are sent again. A field whose value has changed since it
+    /// was sent is sent again too: nobody has refused the new value yet.
     fn refused(
         &mut self,
         connection: &ConnectionId,
@@ -223,13 +224,18 @@ impl Pass<'_> {
         let reason = format!("{}: {}", refusal.code, refusal.message);
         let values = self.state.fields.clone();
         let sent: Vec<&FieldName> = fields.iter().filter(|name| intent.fields.contains_key(*name)).collect();
+        let side = self.side(connection)?;
+        let stands = |name: &&FieldName| {
+            let now = values.get(*name).and_then(|value| side.mapping.project(name, value).ok());
+            now.as_ref() == intent.fields.get(*name) && !mutant::off(Rule::RefusedIsParked)
+        };
         let replica = self.replica_mut(connection)?;
         if sent.is_empty() {
             // No field that could be left out is at fault: the write as a whole cannot be made.
             replica.delivery.parked(at, &reason);
             return Ok(());
         }
-        for name in sent.into_iter().filter(|_| !mutant::off(Rule::RefusedIsParked)) {
+        for name in sent.into_iter().filter(stands) {
             let value = values.get(name).cloned().unwrap_or_default();
             replica.parked.insert(name.clone(), Parked { reason: reason.clone(), value, at });
         }
@@ -287,8 +293,9 @@ impl Pass<'_> {
             }
         }
         if intent.verb == IntentVerb::Create && matches!(replica.link, Link::Unlinked) {
-            replica.link = Link::Linked { id: observation.id.clone() };
+            self.found(connection, observation)?;
         }
+        let replica = self.replica_mut(connection)?;
         if let (IntentVerb::Delete, true, Some(id)) = (intent.verb, observation.deleted, replica.link.linked().cloned())
         {
             replica.link = Link::Gone { id };

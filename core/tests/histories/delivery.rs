@@ -5,12 +5,13 @@ use syncline_core::{
     ids::FieldName,
     outbox::Delivery,
     reconcile::{Input, Receipt},
-    remote::{ProviderError, Remedy},
+    remote::{ProviderError, Refusal, Remedy},
     replica::{Intent, IntentVerb, Replica, Source},
     value::Value,
 };
 
 use crate::{
+    law::Law,
     mutant::Mutant,
     world::{World, brief},
 };
@@ -37,6 +38,7 @@ impl World {
         let conditional = self.systems[index].kind.conditional;
         let prepared = self.input(Input::Prepare { connection, looked_at, conditional });
         let Some(intent) = prepared.intent else { return true };
+        self.check_questions(index, &intent);
         if faults {
             // Between the look and the write anything may happen.
             for _ in 0..self.rng.random_range(0..3) {
@@ -52,6 +54,17 @@ impl World {
         }
         self.send(index, intent, faults);
         true
+    }
+
+    /// No update carries a field about which a person is asked.
+    fn check_questions(&self, index: usize, intent: &Intent) {
+        let linked = self.state.replicas[&self.connections[index]].link.linked();
+        let waits = |name: &&FieldName| {
+            let question = self.asked.get(*name).filter(|question| question.agreed == self.shown(name));
+            question.is_some_and(|question| linked.is_some_and(|id| question.held_by.contains(id)))
+        };
+        let asked = intent.fields.keys().find(waits);
+        self.hold(Law::NobodyWritesAQuestion, asked.is_none(), || format!("{asked:?} waits for a person"));
     }
 
     /// Looks for the object that a lost create may have made; only a living one is found by its key.
@@ -153,6 +166,15 @@ impl World {
             (IntentVerb::Create, Some(id)) => Receipt::Exists { id: Some(id), message: "duplicate".into() },
             (IntentVerb::Update | IntentVerb::Delete, live) if live.is_none() || live != linked => Receipt::Gone,
             _ if system.is_stale(intent.expected) => Receipt::Stale,
+            _ if intent.fields.values().any(|value| system.refuses(value)) => {
+                let refused = intent.fields.iter().filter(|(_, value)| system.refuses(value));
+                let fields = refused.map(|(name, _)| name.clone()).collect();
+                self.shares.refusals += 1;
+                Receipt::Refused {
+                    fields,
+                    refusal: Refusal { code: "invalid".into(), message: "no such value".into(), fields: Vec::new() },
+                }
+            }
             (IntentVerb::Delete, Some(id)) => {
                 system.delete(now);
                 Receipt::Applied { id, answer: None, whole: false }

@@ -1,8 +1,9 @@
 //! The laws: after the faults stop everybody agrees, nothing was lost, nobody's value was invented, no write was
 //! redundant, and repeats change nothing.
 
+use std::{collections::BTreeSet, panic};
+
 use rand::RngExt;
-use std::collections::BTreeSet;
 
 use syncline_core::{
     conflict::Conflict,
@@ -17,6 +18,7 @@ use syncline_core::{
 use crate::{
     delivery::DEADLINE_MS,
     fields::{self, Shape},
+    law::{Broken, Law},
     world::{Logged, World},
 };
 
@@ -46,7 +48,19 @@ impl World {
                 return;
             }
         }
-        panic!("no rest after {ROUNDS_MAX} rounds\n{}", self.trace.join("\n"));
+        self.broke(Law::Rest, format!("no rest after {ROUNDS_MAX} rounds"));
+    }
+
+    /// Ends the history: a law is broken.
+    pub(crate) fn broke(&self, law: Law, what: impl Into<String>) -> ! {
+        panic::panic_any(Broken { law, text: format!("{}\n{}", what.into(), self.text()) })
+    }
+
+    /// Ends the history unless the law holds.
+    pub(crate) fn hold(&self, law: Law, holds: bool, what: impl FnOnce() -> String) {
+        if !holds {
+            self.broke(law, what());
+        }
     }
 
     /// Somebody settles the fields that wait for a person; `false` where none does.
@@ -83,15 +97,67 @@ impl World {
         }
         for name in &self.names {
             self.check_nothing_invented(name);
+            self.check_nothing_cleared(name);
         }
         let redundant: u64 = self.systems.iter().map(|system| system.redundant).sum();
-        assert_eq!(redundant, 0, "redundant writes\n{}", self.text());
+        self.hold(Law::NothingRedundant, redundant == 0, || format!("{redundant} redundant writes"));
         for edit in &self.log {
             for part in self.shapes[&edit.field].contributed(&edit.saw, &edit.value) {
-                assert!(self.accounted_for(edit, &part), "`{part}` of {edit:?} was lost\n{}", self.text());
+                let accounted = self.accounted_for(edit, &part);
+                self.hold(Law::NothingLost, accounted, || format!("`{part}` of {edit:?} was lost"));
             }
         }
         self.check_conflicts_are_told_once();
+    }
+
+    fn check_nothing_cleared(&self, name: &FieldName) {
+        if self.plan.model.fields[name].policy.merge() != Merge::Register {
+            // Two people who each remove what the other leaves empty a set together.
+            return;
+        }
+        let cleared = |edit: &Logged| edit.field == *name && edit.value.is_blank() && !edit.saw.is_blank();
+        let holds = !self.shown(name).is_blank() || self.log.iter().any(cleared);
+        self.hold(Law::NothingCleared, holds, || format!("nobody cleared {name}"));
+    }
+
+    /// Two values of one conflict are two, and whoever wrote the losing one had not seen the other.
+    pub(crate) fn check_conflict(&self, row: &Conflict) {
+        let (loser, winner) = (&row.loser.value, &row.winner.value);
+        let two = loser.loose_fold() != winner.loose_fold();
+        self.hold(Law::ConflictsAreReal, two, || format!("two spellings of one value are no conflict: {row:?}"));
+        let saw = |edit: &Logged| edit.value == *loser && edit.saw.loose_fold() == winner.loose_fold();
+        let unique = matches!(self.shapes[&row.field], Shape::Text | Shape::Number)
+            && !row.uncertain
+            && !loser.is_blank()
+            && !winner.is_blank();
+        // After a lost answer nobody can tell what the author of a third value had seen, and a restored object is linked anew.
+        let known = !self.unsure && self.shares.restores == 0;
+        let judged = known && matches!(row.reason.as_str(), "latest" | "prefer");
+        let knew = unique && judged && self.log.iter().any(|edit| edit.field == row.field && saw(edit));
+        self.hold(Law::ConflictsAreReal, !knew, || format!("its author had seen what it lost to: {row:?}"));
+    }
+
+    /// What must hold after each input.
+    pub(crate) fn check_each(&mut self) {
+        for (name, field) in &self.plan.model.fields {
+            if field.policy.merge() != Merge::Register {
+                continue;
+            }
+            let visible = self.state.document.visible(name, field).map_or(0, |visible| visible.len());
+            if visible > 1 {
+                self.broke(Law::OneValue, format!("{visible} values of {name} are visible"));
+            }
+            let shown = self.state.fields.get(name).cloned().unwrap_or_default();
+            let before = self.furthest.get(name).cloned().unwrap_or_default();
+            let back = match &field.policy {
+                Policy::ForwardOnly(_) => shown.loose_fold() < before.loose_fold(),
+                _ => field.blank_never_wins && shown.is_blank() && !before.is_blank(),
+            };
+            if back {
+                self.broke(Law::OnlyForward, format!("{name} moved back from {before:?} to {shown:?}"));
+            }
+            self.furthest.insert(name.clone(), shown);
+        }
     }
 
     /// Values that only one edit ever wrote meet only once; a value that was merely glimpsed may have been told before.
@@ -104,29 +170,33 @@ impl World {
         {
             let pair = (row.field.clone(), row.loser.value.loose_fold(), row.winner.value.loose_fold());
             let unique = !row.loser.value.is_blank() && !row.winner.value.is_blank();
-            assert!(!unique || told.insert(pair), "one conflict was told twice: {row:?}\n{}", self.text());
+            let once = !unique || told.insert(pair);
+            self.hold(Law::ConflictsAreReal, once, || format!("one conflict was told twice: {row:?}"));
         }
     }
 
     fn check_agreement(&self, index: usize) {
         let (system, replica) = (&self.systems[index], &self.state.replicas[&self.connections[index]]);
-        assert!(replica.intent.is_none() && replica.held.is_empty(), "sys{index} has loose ends\n{}", self.text());
-        assert!(!matches!(replica.delivery, Delivery::Parked { .. }), "sys{index} was given up\n{}", self.text());
+        let agrees = |holds: bool, what: &str| self.hold(Law::Agreement, holds, || format!("sys{index} {what}"));
+        agrees(replica.intent.is_none() && replica.held.is_empty(), "has loose ends");
+        agrees(!matches!(replica.delivery, Delivery::Parked { .. }), "was given up");
         if self.state.deleted.is_some() {
-            assert!(system.live().is_none(), "sys{index} still shows a deleted record\n{}", self.text());
+            agrees(system.live().is_none(), "still shows a deleted record");
             return;
         }
         let live = system.live().map(|object| object.id.clone());
-        if live.is_none() && self.state.fields.values().all(Value::is_blank) {
+        let says = |name: &&FieldName| !self.shown(name).is_blank() && !system.refuses(&self.shown(name));
+        if live.is_none() && !self.names.iter().any(|name| says(&name)) {
             // Nothing is made of a record that says nothing.
             return;
         }
-        assert!(live.is_some(), "sys{index} lacks the record\n{}", self.text());
-        assert_eq!(live.map(|id| Link::Linked { id }).as_ref(), Some(&replica.link), "sys{index}\n{}", self.text());
+        agrees(live.is_some(), "lacks the record");
+        agrees(live.map(|id| Link::Linked { id }).as_ref() == Some(&replica.link), "is linked to something else");
         for name in &self.names {
             let (shown, there) = (self.shown(name), system.value(name));
             let same = there.same_as(&shown) || system.kind.lowers && there.loose_fold() == shown.loose_fold();
-            assert!(same, "sys{index} shows {there:?} for {name}, the record {shown:?}\n{}", self.text());
+            let cannot = replica.parked.contains_key(name) && system.refuses(&shown);
+            agrees(same || cannot, &format!("shows {there:?} for {name}, the record {shown:?}"));
         }
     }
 
@@ -139,7 +209,7 @@ impl World {
         let written: BTreeSet<String> =
             self.log.iter().filter(|edit| edit.field == *name).flat_map(|edit| shape.parts(&edit.value)).collect();
         let invented: Vec<String> = shape.parts(&shown).difference(&written).cloned().collect();
-        assert!(invented.is_empty(), "nobody wrote {invented:?} of {shown:?}\n{}", self.text());
+        self.hold(Law::NothingInvented, invented.is_empty(), || format!("nobody wrote {invented:?} of {shown:?}"));
     }
 
     /// Whether a part of an edit stands, was overwritten by somebody who saw it, or was kept.
@@ -167,10 +237,10 @@ impl World {
                 let Some(observation) = self.systems[index].read(begun, Source::ById) else { continue };
                 let connection = self.connections[index].clone();
                 let verdict = self.input(Input::Observed { connection, observation }).verdict;
-                assert_eq!(verdict, Verdict::Echo, "a repeat was no echo\n{}", self.text());
+                self.hold(Law::RepeatsAreEchoes, verdict == Verdict::Echo, || format!("a repeat was {verdict:?}"));
             }
         }
         let after = (self.state.version, self.state.document.heads().clone());
-        assert_eq!(before, after, "repeats changed the record\n{}", self.text());
+        self.hold(Law::RepeatsAreEchoes, before == after, || "repeats changed the record".to_owned());
     }
 }

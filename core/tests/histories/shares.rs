@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::world::Scope;
+
 /// How often each kind of trouble occurred.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Shares {
@@ -14,6 +16,10 @@ pub(crate) struct Shares {
     pub(crate) lost_answers: u64,
     /// Edits that no client of the provider could have seen.
     pub(crate) blind: u64,
+    /// Writes that a system could not take.
+    pub(crate) refusals: u64,
+    /// Deleted objects that somebody restored.
+    pub(crate) restores: u64,
     pub(crate) epochs: u64,
     /// Edits of a client that was cut off in an earlier epoch.
     pub(crate) late: u64,
@@ -29,17 +35,22 @@ impl Shares {
         self.deletes += other.deletes;
         self.lost_answers += other.lost_answers;
         self.blind += other.blind;
+        self.refusals += other.refusals;
+        self.restores += other.restores;
         self.epochs += other.epochs;
         self.late += other.late;
     }
 
     /// Histories without trouble prove nothing: each kind must be a share of the events.
-    pub(crate) fn assert_trouble(&self, deletes: bool, epochs: bool) {
+    pub(crate) fn assert_trouble(&self, scope: Scope, deletes: bool) {
+        let (rare, epochs) = (scope.rare, scope.epochs);
         for (name, part, expected) in [
             ("same-field races", self.races, true),
             ("stale reads", self.stale_reads, true),
             ("repeats", self.repeats, true),
             ("deletes", self.deletes, deletes),
+            ("refusals", self.refusals * 5, rare),
+            ("restores", self.restores * 20, rare),
             ("epochs", self.epochs * 2, epochs),
             ("late edits", self.late * 5, epochs),
         ] {
@@ -62,6 +73,8 @@ impl fmt::Display for Shares {
             ("repeats", self.repeats),
             ("deletes", self.deletes),
             ("lost answers", self.lost_answers),
+            ("refusals", self.refusals),
+            ("restores", self.restores),
             ("epochs", self.epochs),
             ("late edits", self.late),
         ] {

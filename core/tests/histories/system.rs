@@ -24,6 +24,10 @@ pub(crate) struct Kind {
     pub(crate) lowers: bool,
     /// Whether a deleted object's values can still be read.
     pub(crate) keeps_deleted: bool,
+    /// Whether it shows a deleted object with blanks, where its values cannot be read.
+    pub(crate) empties_deleted: bool,
+    /// Whether there are texts that it cannot take.
+    pub(crate) refuses: bool,
 }
 
 impl Kind {
@@ -112,6 +116,20 @@ impl System {
         self.object().into_iter().flat_map(|object| object.fields.iter().flat_map(values)).collect()
     }
 
+    /// Whether it cannot take the value: texts whose number ends with a 3 or a 7, in systems that cannot take everything.
+    pub(crate) fn refuses(&self, value: &Value) -> bool {
+        self.kind.refuses && matches!(value, Value::Text(text) if text.ends_with(['3', '7']))
+    }
+
+    /// Somebody restores the present object.
+    pub(crate) fn restore(&mut self, now: Millis) {
+        let stamp = self.stamped(now);
+        if let Some(object) = self.objects.last_mut() {
+            object.deleted = false;
+            object.stamp = stamp;
+        }
+    }
+
     fn normalise(&self, value: &Value) -> Value {
         match value {
             Value::Text(text) if self.kind.lowers => Value::text(text.to_lowercase()),
@@ -187,7 +205,13 @@ impl System {
             id: object.id.clone(),
             aliases: Vec::new(),
             deleted: object.deleted,
-            fields: if legible { object.values() } else { Fields::new() },
+            fields: match legible {
+                true => object.values(),
+                false if self.kind.empties_deleted => {
+                    object.fields.keys().map(|name| (name.clone(), Value::Null)).collect()
+                }
+                false => Fields::new(),
+            },
             clocks: BTreeMap::new(),
             past: BTreeMap::new(),
             version: Some(RemoteVersion { stamp: object.stamp, precision_ms: self.kind.precision_ms }),

@@ -1,6 +1,6 @@
 //! One record, its providers, their users, a client of the API and a network that delays, repeats, reorders and loses.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -20,6 +20,7 @@ use syncline_core::{
 
 use crate::{
     fields::{self, Cast, Shape},
+    law::Law,
     mutant::Mutant,
     shares::Shares,
     system::{Kind, System},
@@ -33,6 +34,9 @@ pub(crate) struct Scope {
     pub(crate) deletes: bool,
     /// The record's history begins anew now and then, and a client was cut off before it did.
     pub(crate) epochs: bool,
+    /// Rarer trouble: values that one system cannot take, objects restored after a delete, deleted objects shown with blanks,
+    /// and blanks in the object that is linked to the record.
+    pub(crate) rare: bool,
     pub(crate) cast: Cast,
     pub(crate) mutant: Option<Mutant>,
 }
@@ -44,6 +48,14 @@ pub(crate) struct Logged {
     pub(crate) value: Value,
     /// What its author saw before.
     pub(crate) saw: Value,
+}
+
+/// What a person is asked about a field.
+pub(crate) struct Question {
+    /// The value that stands meanwhile.
+    pub(crate) agreed: Value,
+    /// The objects that were there when it came up. One that is made later begins with the agreed value.
+    pub(crate) held_by: BTreeSet<ExternalId>,
 }
 
 pub(crate) struct World {
@@ -74,6 +86,14 @@ pub(crate) struct World {
     pub(crate) overwritten: Vec<(FieldName, Value)>,
     /// What a client has that was cut off in an earlier epoch, or will have been.
     away: Option<(u32, Fields)>,
+    /// The values of ordered fields after the last input.
+    pub(crate) furthest: Fields,
+    /// The fields about which a person is asked.
+    pub(crate) asked: BTreeMap<FieldName, Question>,
+    /// Whether the input under way is the reading that ends a write whose answer was lost.
+    pub(crate) unsure: bool,
+    /// The documents of all epochs.
+    documents: BTreeSet<String>,
     /// The last answer to a write, for [`Mutant::ReuseAnswer`].
     pub(crate) last_answer: Option<Box<Observation>>,
 }
@@ -92,6 +112,8 @@ fn kind(rng: &mut ChaCha8Rng) -> Kind {
         conditional: !fine && !blind,
         lowers: rng.random_bool(0.25),
         keeps_deleted: rng.random_bool(0.75),
+        empties_deleted: false,
+        refuses: false,
     }
 }
 
@@ -111,6 +133,10 @@ impl World {
             (0..scope.systems).map(|index| ConnectionId::new(format!("sys{index}"))).collect();
         let mut systems: Vec<System> =
             connections.iter().map(|connection| System::new(kind(&mut rng), connection.as_str())).collect();
+        for system in systems.iter_mut().filter(|_| scope.rare) {
+            system.kind.refuses = rng.random_bool(0.3);
+            system.kind.empties_deleted = rng.random_bool(0.5);
+        }
         let side = |(index, connection): (usize, &ConnectionId)| {
             let side = Side {
                 object: "contacts".into(),
@@ -166,6 +192,10 @@ impl World {
             deleted_values: Vec::new(),
             overwritten: Vec::new(),
             away: None,
+            furthest: Fields::new(),
+            asked: BTreeMap::new(),
+            unsure: false,
+            documents: BTreeSet::new(),
             last_answer: None,
         };
         world.absorb("create", outcome);
@@ -180,6 +210,8 @@ impl World {
         for name in self.names.clone() {
             let value = if self.rng.random_bool(0.2) {
                 self.systems[0].value(&name)
+            } else if self.scope.rare && self.rng.random_bool(0.2) {
+                Value::Null
             } else {
                 self.fresh_value(&name, &Value::Null)
             };
@@ -228,6 +260,9 @@ impl World {
         if self.scope.epochs && self.rng.random_bool(0.12) {
             return self.be_away();
         }
+        if self.scope.rare && self.rng.random_bool(0.05) {
+            return self.restore(index);
+        }
         match self.rng.random_range(0..100) {
             0..22 => self.user_edit(index),
             22..32 => self.client_edit(),
@@ -263,6 +298,9 @@ impl World {
         let name = self.random_name();
         let current = self.systems[index].value(&name);
         let value = self.fresh_value(&name, &current);
+        if self.systems[index].refuses(&value) {
+            return;
+        }
         let behind = current.loose_fold() != self.shown(&name).loose_fold() && !self.is_unread(index, &name);
         let others = (0..self.systems.len()).any(|other| other != index && self.is_unread(other, &name));
         self.shares.edits += 1;
@@ -284,6 +322,7 @@ impl World {
 
     pub(crate) fn client_sets(&mut self, name: FieldName, value: Value, settles: bool) {
         let saw = self.shown(&name);
+        self.asked.remove(&name);
         self.log.push(Logged { field: name.clone(), value: value.clone(), saw });
         self.note(format!("client sets {name} to {}", value.to_json()));
         let fields = Fields::from([(name, value)]);
@@ -406,9 +445,16 @@ impl World {
             Input::Observed { .. } => String::new(),
             input => format!("{input:?} ").chars().take(60).collect(),
         };
+        self.unsure = match &input {
+            Input::Observed { connection, .. } => {
+                self.state.replicas[connection].intent.as_ref().is_some_and(|intent| intent.uncertain)
+            }
+            _ => false,
+        };
         let outcome = reconcile::reconcile(&self.plan, &mut self.state, input, now)
-            .unwrap_or_else(|error| panic!("{error}\n{}", self.trace.join("\n")));
+            .unwrap_or_else(|error| self.broke(Law::Answered, error.to_string()));
         self.absorb(&label, outcome.clone());
+        self.check_each();
         if self.scope.epochs && self.rng.random_bool(0.3) {
             self.renew();
         }
@@ -419,9 +465,11 @@ impl World {
     fn renew(&mut self) {
         let now = self.at();
         let outcome = reconcile::reconcile(&self.plan, &mut self.state, Input::Renew, now)
-            .unwrap_or_else(|error| panic!("{error}\n{}", self.trace.join("\n")));
-        if outcome.sealed.is_some() {
+            .unwrap_or_else(|error| self.broke(Law::Answered, error.to_string()));
+        if let Some(sealed) = &outcome.sealed {
             self.shares.epochs += 1;
+            let own = self.documents.insert(sealed.id.to_string()) && sealed.id != self.state.document_id();
+            self.hold(Law::OwnDocuments, own, || "an epoch began in the document of another".to_owned());
             self.absorb("epoch ", outcome);
         }
     }
@@ -431,6 +479,19 @@ impl World {
         let losers = outcome.conflicts.iter().map(|row| row.loser.value.to_json().to_string()).collect::<Vec<_>>();
         let lost = if losers.is_empty() { String::new() } else { format!(", lost {}", losers.join(" ")) };
         self.note(format!("  {label}{:?}: {}{dead}{lost}", outcome.verdict, brief(&self.state.fields)));
+        let pairs = |row: &Conflict| (row.field.clone(), row.loser.op, row.winner.op);
+        let told: BTreeSet<_> = outcome.conflicts.iter().map(pairs).collect();
+        self.hold(Law::ConflictsAreReal, told.len() == outcome.conflicts.len(), || {
+            "one input told one twice".to_owned()
+        });
+        for row in &outcome.conflicts {
+            self.check_conflict(row);
+            if row.reason == "manual" {
+                let linked = self.state.replicas.values().filter_map(|replica| replica.link.linked().cloned());
+                let question = Question { agreed: row.winner.value.clone(), held_by: linked.collect() };
+                self.asked.insert(row.field.clone(), question);
+            }
+        }
         let keeps = self.scope.mutant != Some(Mutant::ForgetConflicts);
         for conflict in outcome.conflicts.into_iter().filter(|_| keeps) {
             let known = |row: &Conflict| {
@@ -472,6 +533,15 @@ impl World {
             self.note(format!("user of sys{index} deletes"));
             self.lose_what_is_illegible(index);
             self.systems[index].delete(self.now);
+        }
+    }
+
+    /// Somebody restores what was deleted in this system.
+    fn restore(&mut self, index: usize) {
+        if self.systems[index].kind.keeps_deleted && self.systems[index].object().is_some_and(|object| object.deleted) {
+            self.shares.restores += 1;
+            self.note(format!("user of sys{index} restores"));
+            self.systems[index].restore(self.now);
         }
     }
 

@@ -1,174 +1,19 @@
-//! The rules of `reconcile`, one readable story each: two systems, `crm` and `desk`, hold one person; `app` is a client.
+//! The rules of `reconcile`, one readable story each.
 
-use std::collections::BTreeMap;
+mod story;
 
 use syncline_core::{
-    ids::{ConnectionId, FieldName, RecordId},
-    mapping::{Mapping, MappingSpec},
-    model::{DeleteEffect, DeleteRace, DeleteRule, Field, FieldType, Model},
-    outbox::Delivery,
-    plan::{Side, SyncPlan},
+    ids::ConnectionId,
+    model::{Field, FieldType},
     policies::Policy,
-    reconcile::{self, ClientEdit, FollowUp, Input, Now, Outcome, Receipt, Verdict},
-    record::RecordState,
-    remote::RemoteVersion,
-    replica::{Link, Observation, Source},
-    time::{Millis, Tick},
+    reconcile::{FollowUp, Input, Receipt, Verdict},
+    remote::Refusal,
+    replica::{Link, Source},
+    time::Millis,
     value::{Fields, Value},
-    writer::WriterEpochs,
 };
 
-/// How long nothing that was sent can still arrive.
-const DEADLINE_MS: i64 = 30_000;
-
-/// A record whose `name` is `Ann` in both systems, and what has become of it.
-struct Story {
-    plan: SyncPlan,
-    state: RecordState,
-    tick: u64,
-    at: i64,
-    lost: Vec<(String, bool)>,
-}
-
-fn fields(values: &[(&str, &str)]) -> Fields {
-    let value = |text: &str| if text.is_empty() { Value::Null } else { Value::text(text) };
-    values.iter().map(|(name, text)| (FieldName::new(name), value(text))).collect()
-}
-
-fn plan(field: Field) -> SyncPlan {
-    let phone = Field::of(FieldType::Text { max_len: 100 });
-    let fields = BTreeMap::from([(FieldName::new("name"), field), (FieldName::new("phone"), phone)]);
-    let deletes = DeleteRule { effect: DeleteEffect::Propagate, race: DeleteRace::EditWins };
-    let model = Model { name: "person".into(), fields, match_keys: Vec::new(), deletes };
-    let spec = MappingSpec(model.fields.keys().map(|name| (name.to_string(), name.as_str().into())).collect());
-    let side = |rank| Side {
-        object: "people".into(),
-        mapping: Mapping::new(&model, &spec).unwrap(),
-        key_field: None,
-        creates: true,
-        writes: true,
-        history: false,
-        rank,
-    };
-    let sides = BTreeMap::from([("crm".into(), side(1)), ("desk".into(), side(2))]);
-    SyncPlan { tenant: "acme".into(), model, sides, writer: WriterEpochs::default() }
-}
-
-impl Story {
-    fn new() -> Self {
-        Self::with(Policy::Latest)
-    }
-
-    fn with(policy: Policy) -> Self {
-        let mut story = Self::of(Field { policy, ..Field::of(FieldType::Text { max_len: 100 }) }, "Ann");
-        story.reads("desk", "1", &[("name", "Ann"), ("phone", "")]);
-        story
-    }
-
-    /// The record as only `crm` shows it.
-    fn of(field: Field, name: &str) -> Self {
-        let plan = plan(field);
-        let first = reading("1", &[("name", name), ("phone", "")], Tick(1), 0);
-        let now = Now { at: Millis(0), tick: Tick(2) };
-        let (state, _) =
-            reconcile::create_from(&plan, RecordId(Default::default()), &"crm".into(), first, now).unwrap();
-        Self { plan, state, tick: 2, at: 0, lost: Vec::new() }
-    }
-
-    fn tick(&mut self) -> Tick {
-        self.tick += 1;
-        Tick(self.tick)
-    }
-
-    /// Time passes, more than any clock's uncertainty.
-    fn give(&mut self, input: Input) -> Outcome {
-        let now = Now { at: Millis(self.at), tick: self.tick() };
-        let outcome = reconcile::reconcile(&self.plan, &mut self.state, input, now).unwrap();
-        let text = |row: &syncline_core::conflict::Conflict| (row.loser.value.to_json().to_string(), row.uncertain);
-        self.lost.extend(outcome.conflicts.iter().map(text));
-        outcome
-    }
-
-    /// A read by id shows these values now.
-    fn reads(&mut self, system: &str, id: &str, values: &[(&str, &str)]) -> Verdict {
-        self.at += 10_000;
-        let begun = self.tick();
-        self.observes(system, reading(id, values, begun, self.at)).verdict
-    }
-
-    fn observes(&mut self, system: &str, observation: Observation) -> Outcome {
-        self.give(Input::Observed { connection: system.into(), observation })
-    }
-
-    fn app_sets(&mut self, name: &str, value: &str) {
-        self.at += 10_000;
-        self.edit(fields(&[(name, value)]), None);
-    }
-
-    fn edit(&mut self, fields: Fields, delete: Option<bool>) {
-        self.give(Input::Edited(ClientEdit { principal: "app".into(), fields, delete, settles: false }));
-    }
-
-    /// Opens a write to this system; the values that it would send.
-    fn sends(&mut self, system: &str) -> Option<Fields> {
-        self.at += 10_000;
-        let looked_at = Millis(self.at);
-        let input = Input::Prepare { connection: system.into(), looked_at, conditional: false };
-        self.give(input).intent.map(|intent| intent.fields)
-    }
-
-    fn ends(&mut self, system: &str, result: Receipt) -> Outcome {
-        let connection = ConnectionId::new(system);
-        let intent = self.state.replicas[&connection].intent.as_ref().expect("a write is open").id;
-        self.give(Input::Receipt { connection, intent, result })
-    }
-
-    /// The write was accepted; its answer may show the object.
-    fn accepted(&mut self, system: &str, answer: Option<&[(&str, &str)]>) -> Outcome {
-        let answer = answer.map(|values| Box::new(reading("1", values, Tick(self.tick), self.at)));
-        self.ends(system, Receipt::Applied { id: "1".into(), answer, whole: false })
-    }
-
-    /// The write's answer was lost, and the time passes in which it could still arrive.
-    fn answer_lost(&mut self, system: &str) {
-        let wait_until = Millis(self.at + DEADLINE_MS);
-        self.ends(system, Receipt::Unknown { message: "timeout".into(), wait_until });
-        self.at += DEADLINE_MS;
-    }
-
-    /// Sends what is owed and has it accepted, read back as it was sent.
-    fn delivers(&mut self, system: &str) {
-        self.sends(system).expect("something is owed");
-        self.accepted(system, None);
-    }
-
-    fn shows(&self, name: &str) -> String {
-        self.state.fields.get(name).map(|value| value.to_json().to_string()).unwrap_or_default()
-    }
-
-    fn is_owed(&self, system: &str) -> bool {
-        matches!(self.state.replicas[system].delivery, Delivery::Dirty { .. })
-    }
-
-    fn lost(&self) -> Vec<&str> {
-        self.lost.iter().map(|(value, _)| value.as_str()).collect()
-    }
-}
-
-fn reading(id: &str, values: &[(&str, &str)], begun: Tick, stamp: i64) -> Observation {
-    Observation {
-        id: id.into(),
-        aliases: Vec::new(),
-        deleted: false,
-        fields: fields(values),
-        clocks: BTreeMap::new(),
-        past: BTreeMap::new(),
-        version: Some(RemoteVersion { stamp: Millis(stamp), precision_ms: 1 }),
-        source: Source::ById,
-        begun,
-        key: None,
-    }
-}
+use story::{Story, fields, reading};
 
 #[test]
 fn an_edit_goes_to_the_others_and_never_back() {
@@ -354,6 +199,21 @@ fn a_lost_answer_is_settled_by_what_a_later_reading_shows() {
     }
 }
 
+/// Fails without `FoundIsFirstSight`: what an older object held before is no edit of it.
+#[test]
+fn after_a_lost_create_an_object_that_lags_behind_the_record_edits_nothing() {
+    let mut story = Story::of(Field::of(FieldType::Text { max_len: 100 }), "Ann");
+    story.app_sets("phone", "12");
+    story.app_sets("phone", "13");
+    story.app_sets("name", "Bea");
+    assert_eq!(story.sends("desk"), Some(fields(&[("name", "Bea"), ("phone", "13")])));
+    story.answer_lost("desk");
+    story.reads("desk", "9", &[("name", "Ann"), ("phone", "12")]);
+    assert_eq!((story.shows("name"), story.shows("phone")), ("\"Bea\"".into(), "\"13\"".into()));
+    assert_eq!(story.lost, []);
+    assert_eq!(story.sends("desk"), Some(fields(&[("name", "Bea"), ("phone", "13")])));
+}
+
 /// A person who is in a hurry does not shorten the time in which a lost write may still take effect.
 #[test]
 fn a_replay_leaves_a_write_whose_end_nobody_knows_its_time() {
@@ -441,6 +301,38 @@ fn a_delete_goes_everywhere_and_an_edit_that_the_deleter_had_not_seen_brings_the
     let mut row = reading("1", &[("name", "Ann"), ("phone", "")], begun, story.at);
     row.source = Source::List;
     assert_eq!(story.observes("crm", row).verdict, Verdict::Unconfirmed, "a list may still show what is gone");
+}
+
+/// Fails without `RefusedIsParked`, and, where the value changed under way, if what was not refused is parked.
+#[test]
+fn a_refused_value_is_parked_until_it_changes() {
+    for (meanwhile, parked, then) in
+        [(None, true, vec![("phone", "12")]), (Some("Cleo"), false, vec![("name", "Cleo"), ("phone", "12")])]
+    {
+        let mut story = Story::new();
+        story.edit(fields(&[("name", "Bea"), ("phone", "12")]), None);
+        story.sends("crm");
+        meanwhile.iter().for_each(|name| story.app_sets("name", name));
+        let refusal = Refusal { code: "invalid".into(), message: "no such name".into(), fields: Vec::new() };
+        story.ends("crm", Receipt::Refused { fields: vec!["name".into()], refusal });
+        assert_eq!(story.state.replicas["crm"].parked.contains_key("name"), parked, "meanwhile {meanwhile:?}");
+        assert_eq!(story.sends("crm"), Some(fields(&then)), "meanwhile {meanwhile:?}");
+        story.accepted("crm", None);
+        story.app_sets("name", "Dora");
+        assert_eq!(story.sends("crm"), Some(fields(&[("name", "Dora")])), "meanwhile {meanwhile:?}");
+    }
+}
+
+#[test]
+fn two_blanks_are_no_conflict() {
+    let mut story = Story::new();
+    story.reads("crm", "1", &[("name", ""), ("phone", "")]);
+    story.at += 10_000;
+    let begun = story.tick();
+    let mut blank = reading("1", &[("phone", "")], begun, story.at);
+    blank.fields.insert("name".into(), Value::Set(Default::default()));
+    story.observes("desk", blank);
+    assert_eq!(story.lost, []);
 }
 
 #[test]
