@@ -11,6 +11,7 @@
 //! * [`matching`]: which record a newly seen object is.
 //! * [`remote`]: the data that connectors speak.
 //! * [`read`], [`outbox`], [`budget`]: backfill and incremental reads, deliveries and rate limits as state machines.
+//! * [`guard`]: how many deletes at once are too many to pass without a person.
 //! * [`live`]: the messages of the live feed.
 //! * [`repo`]: the automerge-repo protocol's messages, and the vetting of what strangers send in them.
 //! * [`mutant`]: the heart's rules by name, for tests that switch one off.
@@ -18,6 +19,7 @@
 pub mod budget;
 pub mod conflict;
 pub mod document;
+pub mod guard;
 pub mod ids;
 pub mod journal;
 pub mod live;

@@ -15,10 +15,11 @@ mod incremental;
 mod sweep;
 mod trail;
 
+pub use crate::guard::DeleteGuard;
 pub use backfill::{Backfill, BackfillState};
 pub use deletions::{DeletionStep, Deletions};
 pub use incremental::{Incremental, IncrementalState, Pace};
-pub use sweep::{DeleteGuard, Sweep, SweepPhase, SweepState, Verdict};
+pub use sweep::{Sweep, SweepPhase, SweepState, Verdict};
 
 use serde::{Deserialize, Serialize};
 

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{ReadFault, ReadSpec, Recovery, Step, trail::Trail};
 use crate::{
+    guard::DeleteGuard,
     mutant::{self, Rule},
     remote::{Page, ProviderError},
     time::Tick,
@@ -65,31 +66,6 @@ pub enum Verdict {
     AwaitApproval,
     /// The list cannot be proven complete: nothing is inferred.
     Incomplete,
-}
-
-/// How many objects may go missing before a person must look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DeleteGuard {
-    /// So many missing objects always pass, so that small accounts are not held up by single deletes.
-    pub missing_min: u64,
-    /// More missing objects than this never pass without a person, however large the account.
-    pub missing_max: u64,
-    /// Between the two, the largest share of the known objects that passes, in percent.
-    pub share_percent_max: u8,
-}
-
-impl Default for DeleteGuard {
-    fn default() -> Self {
-        Self { missing_min: 5, missing_max: 1_000, share_percent_max: 5 }
-    }
-}
-
-impl DeleteGuard {
-    /// Whether so many missing objects need a person's approval.
-    pub fn trips(&self, known: u64, missing: u64) -> bool {
-        let over_share = u128::from(missing) * 100 > u128::from(known) * u128::from(self.share_percent_max);
-        missing > self.missing_min && (missing > self.missing_max || over_share) && !mutant::off(Rule::MassDeleteWaits)
-    }
 }
 
 impl Sweep {

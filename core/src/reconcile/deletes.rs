@@ -23,7 +23,7 @@ impl Pass<'_> {
         let id = observation.id.clone();
         self.slipped_before_delete(connection, observation)?;
         let unseen = self.unseen_by(connection, observation)?;
-        let effect = self.plan.model.deletes.effect;
+        let effect = if self.delete_refused { DeleteEffect::Ignore } else { self.plan.model.deletes.effect };
         let race = self.plan.model.deletes.race;
         let comes_back = effect == DeleteEffect::Ignore
             || effect == DeleteEffect::Propagate && race == DeleteRace::EditWins && !unseen.is_empty();

@@ -66,6 +66,14 @@ pub enum Input {
         /// What it showed.
         observation: Observation,
     },
+    /// A connected system showed that the object is deleted, and a person has refused that delete: whatever the model says of
+    /// deletes, the record stands, and the object is created again.
+    DeleteRefused {
+        /// Which system.
+        connection: ConnectionId,
+        /// What it showed.
+        observation: Observation,
+    },
     /// A client of the API edited the record.
     Edited(ClientEdit),
     /// A client that holds the document sent changes of its own.
@@ -331,6 +339,10 @@ pub fn reconcile(plan: &SyncPlan, state: &mut RecordState, input: Input, now: No
     let mut pass = Pass::new(plan, state, now);
     match input {
         Input::Observed { connection, observation } => pass.observe(&connection, observation)?,
+        Input::DeleteRefused { connection, observation } => {
+            pass.delete_refused = true;
+            pass.observe(&connection, observation)?;
+        }
         Input::Edited(edit) => pass.client_edit(&edit)?,
         Input::Received(received) => pass.receive(&received)?,
         Input::Replayed(replayed) => pass.replay_edits(replayed)?,
@@ -360,6 +372,8 @@ struct Pass<'a> {
     moved: BTreeSet<ConnectionId>,
     /// The replica whose delivery this pass has given up until a person looks or the record changes.
     given_up: Option<ConnectionId>,
+    /// A person has refused the delete that the reading shows.
+    delete_refused: bool,
     /// The client's change that is being taken in.
     received: Option<Hash>,
     /// Ops of clients whose values do not fit their fields.
@@ -380,6 +394,7 @@ impl<'a> Pass<'a> {
             written: BTreeSet::new(),
             moved: BTreeSet::new(),
             given_up: None,
+            delete_refused: false,
             received: None,
             unfit: BTreeSet::new(),
         }

@@ -36,6 +36,9 @@ impl Pass<'_> {
         if let Some(intent) = &replica.intent {
             if intent.uncertain && self.settles(replica, &observation) {
                 self.settle_uncertain(connection, &observation)?;
+            } else if self.delete_refused {
+                // What is held is judged later as an ordinary reading, which would forget that the delete was refused.
+                return Ok(());
             } else if !mutant::off(Rule::HoldWhileOpen) {
                 return self.hold(connection, observation);
             }

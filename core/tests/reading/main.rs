@@ -408,8 +408,9 @@ fn a_walk_that_ignores_the_position_is_stopped() {
     }
 }
 
+/// Fails without the check of the phase, or of nameless rows, in `Sweep::judge`.
 #[test]
-fn a_sweep_infers_nothing_that_it_cannot_prove() {
+fn row_21_a_sweep_infers_nothing_that_it_cannot_prove() {
     let guard = DeleteGuard { missing_min: 2, missing_max: 50, share_percent_max: 10 };
     let nameless = MalformedRow { id: None, reason: "not an object".into(), raw: serde_json::Value::Null };
     for (listed, malformed, known, missing, verdict) in [

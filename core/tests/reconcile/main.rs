@@ -1,5 +1,6 @@
 //! The rules of `reconcile`, one readable story each.
 
+mod deletes;
 mod story;
 
 use syncline_core::{
