@@ -18,6 +18,8 @@ pub(crate) const RATE_LIMITS: &str = "rate_limits";
 /// A search ends after 10,000 rows.
 pub(crate) const SEARCH_CAP: &str = "search_cap";
 
+/// The list of live records is empty.
+pub(crate) const EMPTY_LIST: &str = "empty_list";
 /// The search index shows a write late.
 pub(crate) const INDEX_LAG: &str = "index_lag";
 /// The change time moves without a change.
@@ -67,6 +69,7 @@ pub const FAULTS: &[FaultSpec] = &[
         "The app has 110 requests in 10 s and 5 searches in 1 s (scaled); beyond that 429.",
     ),
     FaultSpec::behaviour(SEARCH_CAP, "A search page that reaches beyond 10,000 rows is refused with 400."),
+    FaultSpec::fault(EMPTY_LIST, 0.0, 0.0, "The list of live records is empty, as if every one were gone."),
     FaultSpec::fault(INDEX_LAG, 0.8, 1.0, "A search shows a write only after 0.2 to 20 s (scaled)."),
     FaultSpec::fault(STAMP_BUMP, 0.05, 0.3, "The change time moves although nothing that a client can see changed."),
     FaultSpec::fault(RESULTS_OUT_OF_ORDER, 0.5, 0.9, "Batch results come in another order than the inputs."),

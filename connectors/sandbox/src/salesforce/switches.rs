@@ -29,6 +29,7 @@ pub const FAULTS: &[FaultSpec] = &[
         0.1,
         "After a write, a background job moves some record's SystemModstamp and nothing else.",
     ),
+    FaultSpec::fault("empty_answer", 0.0, 0.0, "A query finds nothing, as if every live row were gone."),
     FaultSpec::fault("short_page", 0.1, 0.4, "A page holds fewer rows than asked for, with done:false."),
     FaultSpec::fault("locator_expired", 0.05, 0.1, "A nextRecordsUrl has expired: INVALID_QUERY_LOCATOR."),
     FaultSpec::fault("session_expired", 0.01, 0.03, "The access token dies before its time: INVALID_SESSION_ID."),
