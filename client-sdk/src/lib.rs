@@ -33,7 +33,7 @@
 //!   Automerge document. `fields`: between an application's types and a document's fields.
 //! * [`store`]: what is kept on this machine. `transport`: how the engine reaches the server.
 //! * `api`: one server's HTTP API and how a call is made. `error`: how calls fail. `page`: lists.
-//! * `records`, `history`, `changes`, `conflicts`, `connections`, `syncs`, `deliveries`, `quarantine`:
+//! * `records`, `history`, `changes`, `conflicts`, `connections`, `syncs`, `deliveries`, `quarantine`, `erasures`:
 //!   one resource each, with the calls it takes.
 //! * `live`: the live feed, through lost connections.
 
@@ -46,6 +46,7 @@ mod connections;
 mod deliveries;
 mod document;
 mod engine;
+mod erasures;
 mod error;
 mod fields;
 mod history;
@@ -74,6 +75,7 @@ pub use self::{
     connections::{Connection, Health},
     deliveries::{Delivery, DeliveryCounts, DeliveryQuery, DeliveryState, Standing},
     engine::Source,
+    erasures::{Erasure, ErasureProof},
     error::{Error, FieldProblem, Problem},
     fields::{Counter, Text, Timestamp, Unfit},
     history::{HistoryEntry, Written},
@@ -82,5 +84,5 @@ pub use self::{
     quarantine::{QuarantinedRecord, QuarantinedRow, RebuiltRecord},
     records::{External, Record, RecordMeta, RecordQuery},
     store::{MemoryStore, SqliteStore, Store, StoreError},
-    syncs::{Checkpoint, Phase, Progress, Side, Steering, Sync},
+    syncs::{Checkpoint, HeldDelete, HeldDeletes, Phase, Progress, Side, Steering, Sync},
 };

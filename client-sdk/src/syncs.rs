@@ -15,6 +15,39 @@ pub struct Sync {
     pub phase: Option<Phase>,
     /// The connected systems.
     pub sides: Vec<Side>,
+    /// Deletes that are too many to be carried out before a person has looked; a server that knows none shows none.
+    #[serde(default)]
+    pub held_deletes: Vec<HeldDeletes>,
+}
+
+/// Deletes of one source that wait for a person.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HeldDeletes {
+    /// The connection whose objects are gone; `None` where the product's own clients deleted the records.
+    pub connection: Option<String>,
+    /// Since when a person is asked.
+    pub since: String,
+    /// What showed them: `reading`, `named`, `missing` or `clients`.
+    pub signal: String,
+    /// How many wait.
+    pub waiting: u64,
+    /// Of how many objects, or records, when the question was asked.
+    pub known: u64,
+    /// The share of them that waits, in percent.
+    pub share_percent: u64,
+    /// A few of them.
+    pub sample: Vec<HeldDelete>,
+    /// What to do.
+    pub remedy: String,
+}
+
+/// A delete that waits for a person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldDelete {
+    /// The record.
+    pub record: String,
+    /// The object that is gone; `None` where a client deleted the record.
+    pub object: Option<String>,
 }
 
 /// One connected system's part in a sync.
@@ -89,8 +122,10 @@ pub enum Steering {
     Trigger,
     /// Forget the checkpoints and read everything again; records and links stay.
     Reset,
-    /// Allow the first writes of a sync whose plan waits for approval.
+    /// Allow the first writes of a sync whose plan waits for approval, and carry out deletes that wait for a person.
     Approve,
+    /// Refuse the deletes that wait for a person: what is gone is created again, and what clients deleted comes back.
+    Reject,
 }
 
 impl Steering {
@@ -102,6 +137,7 @@ impl Steering {
             Self::Trigger => "trigger",
             Self::Reset => "reset",
             Self::Approve => "approve",
+            Self::Reject => "reject",
         }
     }
 }

@@ -36,6 +36,9 @@ pub enum Action {
     Deleted,
     /// A deleted record came back.
     Restored,
+    /// The record was removed with everything that was kept of it: whoever holds a copy drops it. Earlier entries of the record
+    /// say the same from then on, at their places and without values.
+    Erased,
 }
 
 /// One committed change of one record, as the feed keeps it. Its place in the feed is given by the store, see [`Change`].
@@ -196,9 +199,9 @@ impl Filter {
         self.all(|name| fields.get(name.as_str()))
     }
 
-    /// Whether a subscriber must hear of this change: the record matches now, or it did before.
+    /// Whether a subscriber must hear of this change: the record matches now, or it did before, or nobody can tell any more.
     pub fn concerns(&self, event: &FeedEvent) -> bool {
-        self.matches(&event.fields) || self.all(|name| value_before(event, name))
+        event.action == Action::Erased || self.matches(&event.fields) || self.all(|name| value_before(event, name))
     }
 
     fn all<'a>(&self, value_of: impl Fn(&FieldName) -> Option<&'a Json>) -> bool {

@@ -3,11 +3,14 @@
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use syncline_core::{
+    guard::DeleteGuard,
     ids::{ConnectionId, FieldName, ModelName},
     model::{Canonical, DeleteEffect, DeleteRace, FieldType},
     policies::Policy,
 };
-use syncline_server::config::{Approval, Config, FixedEnvironment, Problem, Problems, ProcessEnvironment};
+use syncline_server::config::{
+    Approval, Config, FixedEnvironment, MassDelete, Problem, Problems, ProcessEnvironment, Retention,
+};
 
 /// A whole configuration; the cases below change single places of it.
 const WHOLE: &str = r#"version: 1
@@ -54,6 +57,7 @@ api_keys:
   - {name: backend, tenant: acme, key: {env: ACME_KEY}}
 "#;
 
+const HOUR: Duration = Duration::from_secs(3_600);
 const SECRET: &str = "sw0rdfish-sw0rdfish-sw0rdfish";
 
 fn environment() -> FixedEnvironment {
@@ -94,6 +98,26 @@ fn a_whole_configuration_becomes_plain_data() {
 
     let sync = &config.syncs["contacts"];
     assert_eq!(sync.approval, Approval::Auto);
+    let usual =
+        MassDelete { limits: DeleteGuard { missing_min: 5, missing_max: 1_000, share_percent_max: 5 }, window: HOUR };
+    assert_eq!(sync.mass_delete, usual);
+    assert_eq!(config.retention, Retention::default());
+    let kept = "retention: {changes: 5000, changes_age: 30d, hints: 7d, history: 90d, conflicts: forever}\nmodels:";
+    let config = parse(&WHOLE.replace("models:", kept)).unwrap_or_else(|problems| panic!("{problems}"));
+    let days = |days: u32| Some(24 * days * HOUR);
+    let kept = Retention {
+        changes: 5_000,
+        changes_age: days(30),
+        hints: 7 * 24 * HOUR,
+        history: days(90),
+        conflicts: None,
+        ..Retention::default()
+    };
+    assert_eq!(config.retention, kept);
+    let told = "approve: auto\n    mass_delete: {share: 30%, count: 50, min: 2, window: 24h}";
+    let config = parse(&WHOLE.replace(AUTO, told)).unwrap_or_else(|problems| panic!("{problems}"));
+    let limits = DeleteGuard { missing_min: 2, missing_max: 50, share_percent_max: 30 };
+    assert_eq!(config.syncs["contacts"].mass_delete, MassDelete { limits, window: 24 * HOUR });
     let [salesforce, hubspot] = ["acme-salesforce", "acme-hubspot"].map(ConnectionId::from);
     let side = &sync.plan.sides[&salesforce];
     assert_eq!((side.rank, side.writes, side.creates, side.history), (1, true, true, false));
@@ -110,6 +134,9 @@ fn a_whole_configuration_becomes_plain_data() {
     assert!(!format!("{config:?}").contains(SECRET), "secrets are shown by nothing");
 }
 
+/// A place in the sync.
+const AUTO: &str = "approve: auto";
+
 /// One place changed, and the first problem that must be reported: line, column, part of the message, part of the remedy.
 struct Case(&'static str, &'static str, usize, usize, &'static str, &'static str);
 
@@ -117,6 +144,23 @@ struct Case(&'static str, &'static str, usize, usize, &'static str, &'static str
 fn each_mistake_is_named_with_its_place_and_remedy() {
     let mut wrong = Vec::new();
     for Case(from, to, line, column, message, remedy) in [
+        Case("models:", "retention: {hints: 1h}\nmodels:", 4, 20, "too short", "86400000ms"),
+        Case("models:", "retention: {changes: 999}\nmodels:", 4, 22, "from 1000 to", ""),
+        Case("models:", "retention: {quarantine: never}\nmodels:", 4, 25, "a span of time", ""),
+        Case(AUTO, "approve: auto\n    mass_delete: {share: 5}", 25, 26, "a share from 0% to 100%", "percent sign"),
+        Case(AUTO, "approve: auto\n    mass_delete: {share: 101%}", 25, 26, "found `101%`", ""),
+        Case(AUTO, "approve: auto\n    mass_delete: {count: 0}", 25, 26, "from 1 to", ""),
+        Case(AUTO, "approve: auto\n    mass_delete: {count: 3}", 25, 18, "`min` is more than `count`", "smaller"),
+        Case(
+            AUTO,
+            "approve: auto\n    mass_delete: {count: 3, min: 4}",
+            25,
+            34,
+            "`min` is more than `count`",
+            "smaller",
+        ),
+        Case(AUTO, "approve: auto\n    mass_delete: {window: 1s}", 25, 27, "too short", "60000ms"),
+        Case(AUTO, "approve: auto\n    mass_delete: {shares: 5%}", 25, 19, "shares", "share"),
         Case("version: 1", "version: 2", 1, 10, "from 1 to 1", ""),
         Case("version: 1\n", "\n", 2, 1, "`version` is missing", "version: 1"),
         Case("api_keys:", "apikeys:", 41, 1, "unknown key `apikeys`", "did you mean `api_keys`?"),

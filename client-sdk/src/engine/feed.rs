@@ -96,6 +96,12 @@ impl Engine {
     }
 
     fn take_in(&mut self, subset: &Subset, told: Told) {
+        if told.erased {
+            if let Some(row) = self.rows.get(told.record).cloned() {
+                self.drop_record(&row);
+            }
+            return;
+        }
         let stranger = self.rows.owner(document_of(&told)).filter(|owner| owner.record != told.record).cloned();
         match (self.rows.get(told.record).cloned(), stranger) {
             (Some(row), _) => self.take_in_known(row, told),

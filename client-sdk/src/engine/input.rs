@@ -71,6 +71,8 @@ pub(crate) struct Told {
     pub(crate) deleted: Option<Millis>,
     /// Who wrote the fields that changed, where that is told.
     pub(crate) origins: Vec<(String, Origin)>,
+    /// The record was removed for good: nothing of it may stay here.
+    pub(crate) erased: bool,
 }
 
 /// What has to be read from the store before an input can be handled.

@@ -260,6 +260,7 @@ impl Server {
             fields: shown.fields(),
             deleted: shown.deleted,
             origins: Vec::new(),
+            erased: false,
         }
     }
 

@@ -176,6 +176,7 @@ fn told_by_record(record: Record) -> Told {
         fields: record.fields,
         deleted: deleted.map(|at| Millis(at.as_millisecond())),
         origins: Vec::new(),
+        erased: false,
     }
 }
 
@@ -187,6 +188,7 @@ fn told_by_change(change: Change) -> Told {
         version: event.version,
         fields: event.fields,
         deleted: (event.action == Action::Deleted).then_some(event.at),
+        erased: event.action == Action::Erased,
         origins: event.changed.into_iter().map(|changed| (changed.field.to_string(), changed.origin)).collect(),
     }
 }

@@ -4,8 +4,7 @@ use syncline_core::{
     ids::ConnectionId,
     model::{DeleteEffect, DeleteRace, DeleteRule},
     reconcile::Input,
-    remote::Observation,
-    replica::Link,
+    replica::{Link, Observation},
 };
 
 use super::story::{Story, reading};

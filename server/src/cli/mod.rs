@@ -10,6 +10,7 @@ mod check;
 mod conflicts;
 mod deliveries;
 mod demo;
+mod erasures;
 mod failure;
 mod faults;
 mod fields;

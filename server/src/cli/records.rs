@@ -7,6 +7,7 @@ use serde_json::Value as Json;
 use syncline_client::{Api, At, HistoryEntry, Page, RebuiltRecord, Record, RecordId, RecordQuery};
 
 use super::{
+    erasures,
     failure::Failure,
     fields,
     output::{Item, Output, Tone, plain},
@@ -67,6 +68,29 @@ enum Verb {
     },
     /// Bring a deleted record back.
     Undelete(Named),
+    /// Remove a person's data for good, with history, conflicts, documents and feed, and show what proves it. Backups keep theirs.
+    Erase {
+        #[command(flatten)]
+        named: Named,
+        /// Delete the objects in the connected systems first; the record is erased once they are gone.
+        #[arg(long)]
+        everywhere: bool,
+        /// It cannot be taken back: say so.
+        #[arg(long, required = true)]
+        yes: bool,
+    },
+    /// List receipts of erasures, newest first, or show one.
+    Erasures {
+        /// The erasure.
+        erasure: Option<i64>,
+        #[command(flatten)]
+        paging: Paging,
+    },
+    /// Let come back what an erasure keeps out.
+    Readmit {
+        /// The erasure.
+        erasure: i64,
+    },
     /// Show who wrote what and when, newest first.
     History {
         #[command(flatten)]
@@ -146,6 +170,16 @@ impl Records {
                 api.undelete_record(&named.model, named.id).await?;
                 named.show(&api, output).await
             }
+            Verb::Erase { named, everywhere, yes: _ } => {
+                let erasure = api.erase_record(&named.model, named.id, everywhere).await?;
+                Ok(output.show(&erasure, erasures::receipt)?)
+            }
+            Verb::Erasures { erasure: Some(id), .. } => Ok(output.show(&api.erasure(id).await?, erasures::receipt)?),
+            Verb::Erasures { erasure: None, paging } => {
+                let page = paging.collect(async |at: At| api.erasures(&at).await).await?;
+                Ok(output.show(&page, erasures::page)?)
+            }
+            Verb::Readmit { erasure } => Ok(output.show(&api.readmit_erased(erasure).await?, erasures::receipt)?),
             Verb::History { named: Named { model, id }, field, paging } => {
                 let page =
                     paging.collect(async |at: At| api.record_history(&model, id, field.as_deref(), &at).await).await?;

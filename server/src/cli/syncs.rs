@@ -42,8 +42,11 @@ enum Verb {
     Trigger(Which),
     /// Forget where reading goes on and read everything again; records and links stay.
     Reset(Which),
-    /// Allow the first writes of a sync that waits for approval.
+    /// Allow the first writes of a sync that waits for approval, and carry out deletes that wait for a person.
     Approve(Which),
+    /// Refuse the deletes that wait for a person: what is gone is created again where it vanished, and what clients of the
+    /// product deleted comes back.
+    Reject(Which),
 }
 
 #[derive(Args)]
@@ -66,6 +69,7 @@ impl Syncs {
             Verb::Trigger(which) => (which, Steering::Trigger),
             Verb::Reset(which) => (which, Steering::Reset),
             Verb::Approve(which) => (which, Steering::Approve),
+            Verb::Reject(which) => (which, Steering::Reject),
         };
         let sync = api.steer_sync(&which.sync, which.connection.as_deref(), steering).await?;
         Ok(output.show(&sync, |output, sync| table(output, std::slice::from_ref(sync)))?)
@@ -117,7 +121,28 @@ fn table(output: Output, syncs: &[Sync]) -> io::Result<()> {
         ]);
     }
     let head = ["sync", "connection", "object", "phase", "read", "to send", "parked", "last read", "last error"];
-    output.table(&head, rows, "no syncs are configured")
+    output.table(&head, rows, "no syncs are configured")?;
+    held_deletes(output, syncs)
+}
+
+/// What waits for a person, under the table.
+fn held_deletes(output: Output, syncs: &[Sync]) -> io::Result<()> {
+    let mut rows = Vec::new();
+    for (sync, held) in syncs.iter().flat_map(|sync| sync.held_deletes.iter().map(move |held| (sync, held))) {
+        let sample = held.sample.iter().map(|one| one.object.as_deref().unwrap_or(&one.record)).collect::<Vec<_>>();
+        rows.push(vec![
+            Item::text(&sync.id),
+            Item::text(held.connection.as_deref().unwrap_or("clients")),
+            Item::text(format!("{} of {} ({} %)", held.waiting, held.known, held.share_percent)).tone(Tone::Bad),
+            Item::text(&held.since).tone(Tone::Dim),
+            Item::text(sample.join(", ")),
+            Item::text(&held.remedy),
+        ]);
+    }
+    if rows.is_empty() {
+        return Ok(());
+    }
+    output.table(&["sync", "from", "deletes waiting", "since", "such as", "what to do"], rows, "")
 }
 
 fn read(side: &Side) -> String {

@@ -70,6 +70,7 @@ fn line(output: Output, change: &Change) -> io::Result<()> {
         Action::Updated => ("updated", Tone::Plain),
         Action::Deleted => ("deleted", Tone::Bad),
         Action::Restored => ("restored", Tone::Good),
+        Action::Erased => ("erased", Tone::Bad),
     };
     let fields: Vec<String> = event.changed.iter().map(|changed| field(changed, change)).collect();
     output.line(format!(

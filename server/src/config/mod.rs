@@ -4,17 +4,19 @@
 //!
 //! * `yaml`: the file as a tree that knows its places. `spot`: strict reading of that tree. `problem`: what is wrong.
 //! * `secret`: secrets by environment variable or file. `name`: the names that users choose.
-//! * `server`, `repo`, `history`, `model`, `integration`, `connection`, `sync` with its `mapping`s, `api_key`: one section each.
+//! * `server`, `repo`, `history`, `retention`, `model`, `integration`, `connection`, `sync` with its `mass_delete` guard and `mapping`s, `api_key`: one section each.
 
 mod api_key;
 mod connection;
 mod history;
 mod integration;
 mod mapping;
+mod mass_delete;
 mod model;
 mod name;
 mod problem;
 mod repo;
+mod retention;
 mod secret;
 mod server;
 mod spot;
@@ -37,8 +39,10 @@ pub use self::{
     connection::{Connection, InitialCredentials},
     history::History,
     integration::Integration,
+    mass_delete::MassDelete,
     problem::{Problem, Problems},
     repo::Repo,
+    retention::Retention,
     secret::{Environment, FixedEnvironment, ProcessEnvironment, Secret},
     server::Server,
     sync::{Approval, Schedule, Sync},
@@ -47,8 +51,18 @@ pub use self::{
 use self::{problem::Report, secret::Resolver, spot::Spot};
 
 /// The keys of the file.
-const KEYS: &[&str] =
-    &["version", "server", "repo", "history", "models", "integrations", "connections", "syncs", "api_keys"];
+const KEYS: &[&str] = &[
+    "version",
+    "server",
+    "repo",
+    "history",
+    "retention",
+    "models",
+    "integrations",
+    "connections",
+    "syncs",
+    "api_keys",
+];
 /// The version of the file's shape that this build reads.
 const VERSION: u32 = 1;
 /// The largest file that is read.
@@ -63,6 +77,8 @@ pub struct Config {
     pub repo: Repo,
     /// How long a record's history may grow.
     pub history: History,
+    /// How long what is not needed any more is kept.
+    pub retention: Retention,
     /// The models by name.
     pub models: BTreeMap<ModelName, Model>,
     /// The integrations by name.
@@ -178,6 +194,7 @@ fn read(root: &Spot<'_>, resolver: Resolver<'_>) -> Option<Config> {
         server,
         repo: Repo::read(table.get("repo").as_ref()),
         history: History::read(table.get("history").as_ref()),
+        retention: Retention::read(table.get("retention").as_ref()),
         models: read_models,
         integrations: read_integrations,
         connections: read_connections,
@@ -226,12 +243,13 @@ mod tests {
 
     #[test]
     fn every_key_and_word_stands_on_the_documentation_page() {
-        let sections: [&[&str]; 17] = [
+        let sections: [&[&str]; 19] = [
             KEYS,
             secret::KEYS,
             server::KEYS,
             repo::KEYS,
             history::KEYS,
+            retention::KEYS,
             model::KEYS,
             model::FIELD_KEYS,
             model::DELETE_KEYS,
@@ -241,6 +259,7 @@ mod tests {
             connection::CREDENTIAL_KEYS,
             sync::KEYS,
             sync::SIDE_KEYS,
+            mass_delete::KEYS,
             mapping::KEYS,
             api_key::KEYS,
             &["both", "read", "write", "auto", "manual", "propagate", "detach", "ignore", "edit_wins", "delete_wins"],

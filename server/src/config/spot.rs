@@ -153,6 +153,11 @@ impl<'a> Spot<'a> {
         }
     }
 
+    /// Whether this is exactly the word.
+    pub(super) fn is_text(&self, word: &str) -> bool {
+        matches!(&*self.node.kind, Kind::Scalar { text, .. } if text == word)
+    }
+
     /// A separator: any text that is not empty, white space included.
     pub(super) fn separator(&self) -> Option<String> {
         match &*self.node.kind {
@@ -233,6 +238,16 @@ impl<'a> Spot<'a> {
             return None;
         }
         Some(duration)
+    }
+
+    /// A share of something, such as `5%`.
+    pub(super) fn percent(&self) -> Option<u8> {
+        let text = self.text()?;
+        let share = text.strip_suffix('%').and_then(|number| number.parse().ok()).filter(|share| *share <= 100);
+        if share.is_none() {
+            self.expected("a share from 0% to 100%", "write a whole number and a percent sign: 5%");
+        }
+        share
     }
 
     /// The value as JSON, plain scalars by the rules of YAML 1.2.

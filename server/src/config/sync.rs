@@ -13,12 +13,14 @@ use syncline_core::{
 use super::{
     connection::{self, Connection},
     integration::Integration,
-    mapping, name,
+    mapping,
+    mass_delete::MassDelete,
+    name,
     spot::{Named, Spot, Table},
 };
 
 /// The keys of a sync.
-pub(super) const KEYS: &[&str] = &["tenant", "model", "approve", "sides"];
+pub(super) const KEYS: &[&str] = &["tenant", "model", "approve", "mass_delete", "sides"];
 /// The keys of one side.
 pub(super) const SIDE_KEYS: &[&str] = &["object", "key", "poll", "sweep", "direction", "creates", "mapping"];
 
@@ -29,6 +31,8 @@ pub struct Sync {
     pub plan: SyncPlan,
     /// Whether the first write waits for a person.
     pub approval: Approval,
+    /// How many deletes at once wait for a person.
+    pub mass_delete: MassDelete,
     /// When each side is read.
     pub schedules: BTreeMap<ConnectionId, Schedule>,
 }
@@ -117,6 +121,7 @@ fn read(name: &Named, spot: &Spot<'_>, parts: &Parts<'_>) -> Option<(String, Syn
         Some(spot) => spot.word(&[("manual", Approval::Manual), ("auto", Approval::Auto)]),
         None => Some(Approval::default()),
     };
+    let mass_delete = MassDelete::read(table.get("mass_delete").as_ref());
     let entries = table
         .need("sides", "name the connections that take part, each with its `object` and `mapping`")
         .and_then(|spot| spot.named())?;
@@ -137,7 +142,7 @@ fn read(name: &Named, spot: &Spot<'_>, parts: &Parts<'_>) -> Option<(String, Syn
         return None;
     }
     let plan = SyncPlan { tenant: tenant?, model: model?.clone(), sides, writer: WriterEpochs::default() };
-    Some((id?, Sync { plan, approval: approval?, schedules }))
+    Some((id?, Sync { plan, approval: approval?, mass_delete, schedules }))
 }
 
 fn read_side(

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use syncline_core::ids::{ConnectionId, ModelName, RecordId, TenantId};
 
 use super::intake::Rebuilt;
+use crate::store::erasures::{ErasureId, Receipt};
 
 /// The commands, all scoped to a tenant.
 #[async_trait]
@@ -65,6 +66,19 @@ pub trait Commands: Send + Sync {
     /// Processes a quarantined row again.
     async fn replay_quarantined(&self, tenant: &TenantId, id: i64) -> Result<(), CommandError>;
 
+    /// Erases a record with everything that is kept of it here: at once or, with `everywhere`, once its objects are deleted in the
+    /// connected systems.
+    async fn erase(
+        &self,
+        who: &Principal,
+        model: &ModelName,
+        id: RecordId,
+        everywhere: bool,
+    ) -> Result<(ErasureId, Receipt), CommandError>;
+
+    /// Lets in again what an erasure keeps out.
+    async fn readmit(&self, who: &Principal, erasure: ErasureId) -> Result<Receipt, CommandError>;
+
     /// Takes in a webhook: verifies it, stores its hints durably and returns; processing comes later.
     async fn webhook(&self, connection: &ConnectionId, request: IncomingWebhook) -> Result<usize, CommandError>;
 }
@@ -116,8 +130,10 @@ pub enum Steering {
     Trigger,
     /// Forget the checkpoint and read everything again; records and links stay.
     Reset,
-    /// Allow the first writes of a sync whose plan waits for approval.
+    /// Allow the first writes of a sync whose plan waits for approval, and carry out deletes that wait for a person.
     Approve,
+    /// Refuse the deletes that wait for a person: what is gone is created again, and what clients deleted comes back.
+    Reject,
 }
 
 /// A webhook request.

@@ -24,6 +24,8 @@ use super::{
 use crate::store::{
     CommitError, StoreError,
     conflicts::{Closed, Closing, ConflictId},
+    erasures::{ErasureId, Receipt},
+    held::{DeleteSource, Standing},
     quarantine::{QuarantineId, QuarantineRow},
     syncs::Phase,
 };
@@ -128,10 +130,16 @@ impl Commands for Engine {
         if sides.is_empty() {
             return Err(CommandError::NotFound(format!("there is no sync `{sync}` with such a side")));
         }
-        for side in sides {
+        for side in &sides {
             steer_side(side, verb).await.map_err(unavailable)?;
         }
-        Ok(())
+        match verb {
+            Steering::Approve => answer(&sides, connection, Standing::Approved).await.map(drop).map_err(refused),
+            Steering::Reject if !answer(&sides, connection, Standing::Rejected).await.map_err(refused)? => Err(
+                CommandError::Conflict(format!("no deletes of sync `{sync}` wait for a person: nothing was changed")),
+            ),
+            _ => Ok(()),
+        }
     }
 
     async fn replay_delivery(
@@ -200,6 +208,20 @@ impl Commands for Engine {
         Ok(())
     }
 
+    async fn erase(
+        &self,
+        who: &Principal,
+        model: &ModelName,
+        id: RecordId,
+        everywhere: bool,
+    ) -> Result<(ErasureId, Receipt), CommandError> {
+        self.eraser.erase(who, model, id, everywhere).await
+    }
+
+    async fn readmit(&self, who: &Principal, erasure: ErasureId) -> Result<Receipt, CommandError> {
+        self.eraser.readmit(who, erasure).await
+    }
+
     async fn webhook(&self, connection: &ConnectionId, request: IncomingWebhook) -> Result<usize, CommandError> {
         let unknown = || CommandError::NotFound(format!("connection `{connection}` receives no webhooks"));
         let side = self.sides.iter().find(|side| side.connection == *connection).ok_or_else(unknown)?;
@@ -215,6 +237,7 @@ impl Commands for Engine {
         let hints = receiver.receive(&delivery)?;
         let mut stored = 0;
         for (receiver, hints) in self.by_account(side, hints) {
+            let hints = self.unbarred(&receiver, hints).await.map_err(unavailable)?;
             stored +=
                 receiver.tenant().put_hints(&receiver.connection, &hints, Clock::wall()).await.map_err(unavailable)?;
             self.sides.iter().filter(|side| side.connection == receiver.connection).for_each(|side| side.hinted());
@@ -256,6 +279,14 @@ impl Engine {
             }
         }
         sorted
+    }
+
+    /// Hints about what was erased are not even stored.
+    async fn unbarred(&self, receiver: &RunningSide, hints: Vec<Hint>) -> Result<Vec<Hint>, StoreError> {
+        let objects: Vec<_> = hints.iter().map(|hint| (&hint.object, &hint.id)).collect();
+        let barred = self.intake.barred().objects(receiver.tenant().as_ref(), &receiver.connection, &objects).await?;
+        let left = hints.iter().enumerate().filter(|(place, _)| !barred.contains(place));
+        Ok(left.map(|(_, hint)| hint.clone()).collect())
     }
 
     async fn load(&self, tenant: &TenantId, id: RecordId) -> Result<RecordState, CommandError> {
@@ -311,6 +342,23 @@ impl Engine {
     }
 }
 
+/// Answers about the deletes that wait, of one side or of all and the clients. `false`: none wait.
+async fn answer(
+    sides: &[&Arc<RunningSide>],
+    connection: Option<&ConnectionId>,
+    answer: Standing,
+) -> Result<bool, IntakeError> {
+    let Some(sync) = sides.first().map(|side| side.sync.clone()) else { return Ok(false) };
+    let of_sides = sides.iter().map(|side| DeleteSource::Connection(side.connection.clone()));
+    let clients = connection.is_none().then_some(DeleteSource::Clients);
+    let mut waited = false;
+    for source in of_sides.chain(clients) {
+        waited |= sides[0].intake.answer_deletes(&sync.name, &sync.plan, &source, answer).await?;
+    }
+    sync.answered.notify_one();
+    Ok(waited)
+}
+
 async fn steer_side(side: &RunningSide, verb: Steering) -> Result<(), StoreError> {
     match verb {
         Steering::Pause => {
@@ -329,8 +377,8 @@ async fn steer_side(side: &RunningSide, verb: Steering) -> Result<(), StoreError
             side.tenant().forget_checkpoints(&side.sync.name, &side.connection).await?;
             side.reset.store(true, std::sync::atomic::Ordering::SeqCst);
         }
+        Steering::Reject => {}
         Steering::Approve => {
-            side.deletes_approved.store(true, std::sync::atomic::Ordering::SeqCst);
             side.update(|state| {
                 state.approved = true;
                 if state.phase == Phase::WaitingApproval {
@@ -377,7 +425,7 @@ fn refused(error: IntakeError) -> CommandError {
         IntakeError::Commit(CommitError::Stale(_)) => {
             CommandError::Conflict("the record is being changed by others all the time: try again".into())
         }
-        error @ IntakeError::Damaged { .. } => CommandError::Conflict(error.to_string()),
+        error @ (IntakeError::Damaged { .. } | IntakeError::Erased { .. }) => CommandError::Conflict(error.to_string()),
         IntakeError::VersionMismatch { expected, current } => CommandError::VersionMismatch { expected, current },
         error => CommandError::Unavailable(error.to_string()),
     }

@@ -1,38 +1,108 @@
-//! The keeper: keeps what is only kept for a while from growing for ever.
+//! The keeper: keeps what is only kept for a while from growing for ever. Everything goes in short steps, so that commits come
+//! in between.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use syncline_core::ids::TenantId;
+use syncline_core::{ids::TenantId, time::Millis};
 use tokio_util::sync::CancellationToken;
 
 use super::clock::Clock;
-use crate::store::{Store, StoreError};
+use crate::{
+    config::Retention,
+    repo::RepoHub,
+    store::{Store, StoreError, TenantStore, retention::Old},
+};
 
 /// How often it looks.
 const EVERY: Duration = Duration::from_secs(600);
-/// How long a worked-off hint is remembered, to recognise repeats: providers deliver again for about a day.
-const HINTS_KEPT_MS: i64 = 3 * 24 * 3_600_000;
-/// How many changes a tenant's feed keeps: a subscriber that was away for longer takes a snapshot.
-const CHANGES_KEPT: u64 = 1_000_000;
+/// Rows that one step drops.
+const ROWS_PER_STEP: u32 = 500;
+/// Steps of one kind in one round; what is left goes in the next.
+const STEPS_MAX: usize = 1_000;
 
-/// Runs until the service stops.
-pub(super) async fn run(store: Arc<dyn Store>, tenants: BTreeSet<TenantId>, stop: CancellationToken) {
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep(EVERY) => {}
-            () = stop.cancelled() => return,
-        }
-        for tenant in &tenants {
-            if let Err(error) = tidy(store.as_ref(), tenant).await {
-                tracing::warn!(%tenant, %error, "old changes and hints could not be dropped");
+/// What the keeper needs.
+pub(super) struct Keeper {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) repo: Arc<RepoHub>,
+    pub(super) tenants: BTreeSet<TenantId>,
+    pub(super) retention: Retention,
+}
+
+impl Keeper {
+    /// Runs until the service stops.
+    pub(super) async fn run(self, stop: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(EVERY) => {}
+                () = stop.cancelled() => return,
+            }
+            for tenant in &self.tenants {
+                tokio::select! {
+                    tidied = self.tidy(tenant, Clock::wall()) => {
+                        if let Err(error) = tidied {
+                            tracing::warn!(%tenant, %error, "what is old could not be dropped");
+                        }
+                    }
+                    () = stop.cancelled() => return,
+                }
             }
         }
     }
+
+    /// One round for a tenant.
+    async fn tidy(&self, tenant: &TenantId, now: Millis) -> Result<(), StoreError> {
+        let (store, keep) = (self.store.tenant(tenant), &self.retention);
+        store.trim_hints(before(now, keep.hints)).await?;
+        store.trim_feed(keep.changes).await?;
+        if let Some(age) = keep.changes_age {
+            let (head, old) = (store.feed_span().await?.head.0, store.feed_before(before(now, age)).await?);
+            store.trim_feed(head.saturating_sub(old)).await?;
+        }
+        for (what, age) in [
+            (Old::History, keep.history),
+            (Old::Conflicts, keep.conflicts),
+            (Old::Quarantine, keep.quarantine),
+            (Old::Erasures, keep.erasures),
+        ] {
+            if let Some(age) = age {
+                drop_old(store.as_ref(), what, before(now, age)).await?;
+            }
+        }
+        match keep.documents {
+            Some(age) => self.empty_documents(tenant, store.as_ref(), before(now, age)).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Drops what moved documents hold, but for those that somebody has open.
+    async fn empty_documents(
+        &self,
+        tenant: &TenantId,
+        store: &dyn TenantStore,
+        before: Millis,
+    ) -> Result<(), StoreError> {
+        for _ in 0..STEPS_MAX {
+            let mut old = store.old_moved_documents(before, ROWS_PER_STEP).await?;
+            let all = old.len();
+            old.retain(|document| !self.repo.is_open(tenant, *document));
+            store.empty_documents(&old).await?;
+            if all < ROWS_PER_STEP as usize || old.is_empty() {
+                break;
+            }
+        }
+        Ok(())
+    }
 }
 
-async fn tidy(store: &dyn Store, tenant: &TenantId) -> Result<(), StoreError> {
-    let tenant = store.tenant(tenant);
-    tenant.trim_hints(Clock::wall().plus(-HINTS_KEPT_MS)).await?;
-    tenant.trim_feed(CHANGES_KEPT).await?;
+async fn drop_old(store: &dyn TenantStore, what: Old, before: Millis) -> Result<(), StoreError> {
+    for _ in 0..STEPS_MAX {
+        if store.drop_old(what, before, ROWS_PER_STEP).await? < u64::from(ROWS_PER_STEP) {
+            break;
+        }
+    }
     Ok(())
+}
+
+fn before(now: Millis, age: Duration) -> Millis {
+    now.plus(i64::try_from(age.as_millis()).map_or(i64::MIN, |age| -age))
 }

@@ -4,17 +4,22 @@
 //!
 //! * [`reader`]: backfill, changes and deletes of one side. [`looker`]: hints and doubts, read by id.
 //! * [`intake`]: the one way into the store, a transaction around `reconcile`.
-//! * [`sweeper`]: the complete listing that finds what vanished without a sign.
+//! * [`sweeper`]: the complete listing that finds what vanished without a sign. [`answered`]: carries out what a person
+//!   answered about deletes that waited.
 //! * [`writer`]: deliveries of one side.
 //! * [`session`]: a connection's credentials, budgets and retries. [`side`]: what the tasks of a side share.
 //! * [`commands`], [`desk`]: what HTTP handlers ask, and the answers. [`documents`]: what holders of documents ask.
+//! * [`erasure`], [`barred`]: records that are removed for good, and what keeps them from coming back by accident.
 //! * [`clock`], [`tally`]: time and counts. `keeper`: drops what is only kept for a while.
 
+mod answered;
+mod barred;
 pub mod clock;
 pub mod commands;
 mod desk;
 pub mod documents;
 mod echoes;
+mod erasure;
 pub mod intake;
 mod keeper;
 mod looker;
@@ -46,9 +51,12 @@ use crate::{
     secrets::SecretsKey,
     store::{Store, StoreError, WRITER_EPOCHS, syncs::Phase},
 };
+use barred::Barred;
 use clock::Clock;
 use documents::{Documents, Hands, Scribe};
+use erasure::Eraser;
 use intake::Intake;
+use keeper::Keeper;
 use session::{Session, SessionError};
 use side::{RunningSide, RunningSync, SideParts};
 use tally::{Counts, Tally};
@@ -65,6 +73,7 @@ pub struct Engine {
     stop: CancellationToken,
     tasks: tokio::sync::Mutex<JoinSet<()>>,
     scribe: Arc<Scribe>,
+    eraser: Arc<Eraser>,
 }
 
 /// Why the engine could not start.
@@ -112,8 +121,10 @@ impl Engine {
         let clock = Arc::new(Clock::new(store.clone()));
         let tally = Arc::new(Tally::default());
         let writer = writer_epochs(&*store).await?;
-        let intake =
-            Arc::new(Intake::new(store.clone(), clock.clone(), feed, repo.clone(), tally.clone(), config.history));
+        let barred = Arc::new(Barred::new(&key));
+        let guarded = config.syncs.iter().map(|(name, sync)| (name.clone(), sync.mass_delete)).collect();
+        let intake = Intake::new(store.clone(), clock.clone(), feed, repo.clone(), tally.clone(), config.history);
+        let intake = Arc::new(intake.guarded(guarded, barred));
         let sessions = open_sessions(config, &vault, &http, &key, &stop).await?;
         let (mut syncs, mut sides) = (Vec::new(), Vec::new());
         for (name, sync) in &config.syncs {
@@ -121,7 +132,9 @@ impl Engine {
                 name: name.clone(),
                 plan: SyncPlan { writer: writer.clone(), ..sync.plan.clone() },
                 approval: sync.approval,
+                mass_delete: sync.mass_delete,
                 stirred: Notify::new(),
+                answered: Notify::new(),
             });
             syncs.push(running.clone());
             let mut peers = Vec::new();
@@ -157,21 +170,36 @@ impl Engine {
             tasks.spawn(looker::run(side.clone()));
             (0..writer::LANES).for_each(|_| drop(tasks.spawn(writer::run(side.clone()))));
         }
+        for sync in &syncs {
+            let of_sync = sides.iter().filter(|side| Arc::ptr_eq(&side.sync, sync)).cloned().collect();
+            tasks.spawn(answered::run(sync.clone(), of_sync, stop.clone()));
+        }
         let tenants = syncs.iter().map(|sync| sync.plan.tenant.clone()).collect();
-        tasks.spawn(keeper::run(store.clone(), tenants, stop.clone()));
+        let keeper = Keeper { store: store.clone(), repo: repo.clone(), tenants, retention: config.retention };
+        tasks.spawn(keeper.run(stop.clone()));
         let principals = config.api_keys.iter().map(|key| key.name.clone()).collect();
         let scribe = Arc::new(Scribe::new(
             store.clone(),
             intake.clone(),
-            repo,
+            repo.clone(),
             syncs.clone(),
             sides.clone(),
             config.repo.clone(),
             Hands { principals, writer },
         ));
+        let eraser = Arc::new(Eraser {
+            store: store.clone(),
+            intake: intake.clone(),
+            scribe: scribe.clone(),
+            repo,
+            syncs: syncs.clone(),
+            sides: sides.clone(),
+            asked: Notify::new(),
+        });
+        tasks.spawn(eraser.clone().run(stop.clone()));
         tasks.spawn(scribe.clone().run(stop.clone()));
         let tasks = tokio::sync::Mutex::new(tasks);
-        Ok(Arc::new(Self { store, clock, intake, tally, syncs, sides, public_url, stop, tasks, scribe }))
+        Ok(Arc::new(Self { store, clock, intake, tally, syncs, sides, public_url, stop, tasks, scribe, eraser }))
     }
 
     /// What the engine did since it started.

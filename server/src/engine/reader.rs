@@ -9,6 +9,7 @@ use std::{
 
 use syncline_core::{
     budget::{Call, CallKind},
+    guard::Signal,
     ids::ExternalId,
     read::{
         Backfill, BackfillState, DeletionStep, Deletions, Incremental, IncrementalState, Pace, ReadSpec, Recovery, Step,
@@ -54,8 +55,16 @@ struct Follow {
     changes: Incremental,
     deletions: Deletions,
     /// The list of archived objects, while it is being read.
-    archived: Option<Backfill>,
+    archived: Option<Archived>,
     sweeper: Sweeper,
+}
+
+/// The list of archived objects, while it is being read. What it names is looked at when it is complete, so that the guard
+/// judges the whole list and not page after page.
+struct Archived {
+    listing: Backfill,
+    /// Those of the listed objects that are linked to a record.
+    linked: Vec<ExternalId>,
 }
 
 /// Runs until the service stops.
@@ -314,10 +323,11 @@ pub(super) async fn take_page(
 async fn step_deletes(
     side: &RunningSide,
     deletions: &mut Deletions,
-    archived: &mut Option<Backfill>,
+    archived: &mut Option<Archived>,
 ) -> Result<Progress, StepError> {
-    if let Some(listing) = archived {
-        if step_archived(side, listing).await? {
+    if let Some(running) = archived {
+        if step_archived(side, running).await? {
+            look_at_named(side, std::mem::take(&mut running.linked), Signal::Named).await?;
             *archived = None;
         }
         return Ok(Progress::Wait(Duration::ZERO));
@@ -343,11 +353,12 @@ async fn step_deletes(
             Recovery::Caller => return Err(error.into()),
         },
         Ok(Some(deleted)) => {
-            look_at_linked(side, deleted.ids).await?;
+            let linked = still_linked(side, deleted.ids).await?;
+            look_at_named(side, linked, Signal::Named).await?;
             deletions.answered(now, deleted.covered_until, pace);
         }
         Ok(None) => {
-            *archived = Some(Backfill::begin(spec(side, true), now));
+            *archived = Some(Archived { listing: Backfill::begin(spec(side, true), now), linked: Vec::new() });
             deletions.answered(now, window.until, pace);
         }
     }
@@ -357,7 +368,8 @@ async fn step_deletes(
 }
 
 /// One page of the list of archived objects; `true` once it is done.
-async fn step_archived(side: &RunningSide, listing: &mut Backfill) -> Result<bool, StepError> {
+async fn step_archived(side: &RunningSide, archived: &mut Archived) -> Result<bool, StepError> {
+    let Archived { listing, linked } = archived;
     let Step::Fetch(request) = listing.next() else { return Ok(true) };
     match fetch(side, &request, Call::live(CallKind::Read)).await {
         Err(error) => match listing.failed(&error) {
@@ -366,10 +378,19 @@ async fn step_archived(side: &RunningSide, listing: &mut Backfill) -> Result<boo
         },
         Ok((page, _)) => {
             listing.page(&page)?;
-            look_at_linked(side, page.objects.into_iter().map(|object| object.id).collect()).await?;
+            linked.extend(still_linked(side, page.objects.into_iter().map(|object| object.id).collect()).await?);
         }
     }
     Ok(false)
+}
+
+/// Reads objects by id that a list names as deleted, or lacks, unless they are so many that a person must look first.
+pub(super) async fn look_at_named(side: &RunningSide, ids: Vec<ExternalId>, signal: Signal) -> Result<(), StepError> {
+    let sync = &side.sync;
+    if side.intake.foresee(&sync.name, &sync.plan, &side.connection, signal, &ids).await? {
+        look_at_linked(side, ids).await?;
+    }
+    Ok(())
 }
 
 /// Reads those of the objects by id that are linked to a record.

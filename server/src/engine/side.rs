@@ -26,7 +26,7 @@ use super::{
     tally::Tally,
 };
 use crate::{
-    config::{Approval, Schedule},
+    config::{Approval, MassDelete, Schedule},
     store::{
         Store, StoreError, TenantStore,
         inbox::HintId,
@@ -52,8 +52,12 @@ pub struct RunningSync {
     pub plan: SyncPlan,
     /// Whether the first write waits for a person.
     pub approval: Approval,
+    /// How many deletes at once wait for a person.
+    pub mass_delete: MassDelete,
     /// Notified whenever a side's phase or a delivery may have changed.
     pub stirred: Notify,
+    /// Notified when a person has answered about deletes that waited.
+    pub answered: Notify,
 }
 
 /// What the tasks of one side share.
@@ -82,8 +86,6 @@ pub struct RunningSide {
     pub read_now: Notify,
     /// Set by a reset: the reader begins anew.
     pub reset: std::sync::atomic::AtomicBool,
-    /// A person has looked at a mass delete that a sweep found, and lets it pass.
-    pub deletes_approved: std::sync::atomic::AtomicBool,
     /// Wakes the writer.
     pub write_now: Notify,
     /// Ends every task.
@@ -179,7 +181,6 @@ impl RunningSide {
             paused: watch::Sender::new(paused),
             read_now: Notify::new(),
             reset: std::sync::atomic::AtomicBool::new(false),
-            deletes_approved: std::sync::atomic::AtomicBool::new(false),
             write_now: Notify::new(),
             stop,
             peers: std::sync::OnceLock::new(),

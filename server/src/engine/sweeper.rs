@@ -1,13 +1,14 @@
 //! The sweeper of one side: at long intervals it lists everything, which heals what incremental reads missed, and looks
 //! up by id what the list did not show. Nothing is ever inferred from an absence: a read by id must show the delete.
 
-use std::{collections::HashSet, sync::atomic::Ordering, time::Duration};
+use std::{collections::HashSet, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use syncline_core::{
     budget::{Call, CallKind},
+    guard::Signal,
     ids::ExternalId,
-    read::{DeleteGuard, Recovery, Step, Sweep, Verdict},
+    read::{Recovery, Step, Sweep, Verdict},
     time::Millis,
 };
 
@@ -17,11 +18,13 @@ use super::{
     reader,
     side::{RunningSide, StepError},
 };
-use crate::store::syncs::Phase;
+use crate::store::held::{DeleteSource, Standing};
 
 const STREAM: &str = "sweep";
 /// How many linked ids are compared at once.
 const IDS_PER_CHUNK: u32 = 1_000;
+/// How many held deletes are compared at once.
+const HELD_PER_CHUNK: u32 = 500;
 
 /// When the next sweep is due, and the one that is running. A sweep that is cut short begins anew.
 pub(super) struct Sweeper {
@@ -41,7 +44,6 @@ struct Running {
     /// Short hashes of the listed ids: eight bytes each, so that a million objects cost a few tens of megabytes. Two ids
     /// with one hash only mean that one missing object waits for another sign.
     seen: HashSet<u64>,
-    missing: Option<Missing>,
 }
 
 /// Linked objects that the complete list did not show.
@@ -72,15 +74,15 @@ impl Sweeper {
                 return Ok(Duration::from_millis(wait_ms));
             }
             let sweep = Sweep::begin(reader::spec(side, false), side.clock.tick().await?);
-            self.running = Some(Running { sweep, seen: HashSet::new(), missing: None });
+            self.running = Some(Running { sweep, seen: HashSet::new() });
             return Ok(Duration::ZERO);
         };
         match running.sweep.next() {
             Step::Fetch(request) => running.list(side, request).await.map(|()| Duration::ZERO),
-            Step::Wait { .. } | Step::Done => match running.conclude(side).await? {
-                Conclusion::Waits => Ok(side.schedule.poll),
-                Conclusion::Over => self.end(side).await.map(|()| Duration::ZERO),
-            },
+            Step::Wait { .. } | Step::Done => {
+                running.conclude(side).await?;
+                self.end(side).await.map(|()| Duration::ZERO)
+            }
         }
     }
 
@@ -91,13 +93,6 @@ impl Sweeper {
         side.take(Batch { checkpoints, ..Batch::default() }).await?;
         Ok(())
     }
-}
-
-enum Conclusion {
-    /// A person must look first.
-    Waits,
-    /// The sweep has ended, with or without anything found.
-    Over,
 }
 
 impl Running {
@@ -116,28 +111,33 @@ impl Running {
         }
     }
 
-    /// The list is complete: what is missing is counted, guarded, and read by id.
-    async fn conclude(&mut self, side: &RunningSide) -> Result<Conclusion, StepError> {
-        if self.missing.is_none() {
-            self.missing = Some(self.find_missing(side).await?);
-        }
-        let Some(missing) = &self.missing else { return Ok(Conclusion::Over) };
-        let lacking = missing.ids.len() as u64;
-        if side.deletes_approved.swap(false, Ordering::SeqCst) {
-            self.sweep.approve();
-        }
-        match self.sweep.judge(DeleteGuard::default(), missing.known, lacking) {
-            Verdict::Complete | Verdict::Incomplete => Ok(Conclusion::Over),
-            Verdict::AwaitApproval => {
-                self.report(side, missing.known, lacking).await?;
-                Ok(Conclusion::Waits)
-            }
-            Verdict::Confirm => {
-                let ids = self.missing.take().map(|missing| missing.ids).unwrap_or_default();
-                reader::look_at_linked(side, ids).await?;
+    /// The list is complete: what is missing is counted, guarded, and read by id. What the guard holds back is looked at when a
+    /// person has answered, or when a later sweep lists it again.
+    async fn conclude(&mut self, side: &RunningSide) -> Result<(), StepError> {
+        self.look_at_returned(side).await?;
+        let Missing { known, ids } = self.find_missing(side).await?;
+        match self.sweep.judge(side.sync.mass_delete.limits, known, ids.len() as u64) {
+            Verdict::Complete | Verdict::Incomplete => Ok(()),
+            Verdict::AwaitApproval | Verdict::Confirm => {
+                reader::look_at_named(side, ids, Signal::Missing).await?;
+                self.sweep.refuse();
                 self.sweep.confirmed();
-                Ok(Conclusion::Over)
+                Ok(())
             }
+        }
+    }
+
+    /// Objects whose delete waits for a person and that are listed now: a reading by id takes them out of the question.
+    async fn look_at_returned(&self, side: &RunningSide) -> Result<(), StepError> {
+        let source = DeleteSource::Connection(side.connection.clone());
+        let mut after = None;
+        loop {
+            let tenant = side.tenant();
+            let rows = tenant.list_held(&side.sync.name, &source, Standing::Waits, after, HELD_PER_CHUNK).await?;
+            let Some(last) = rows.last() else { return Ok(()) };
+            after = Some(last.place);
+            let listed = rows.into_iter().filter_map(|row| row.object).filter(|id| self.seen.contains(&short_hash(id)));
+            reader::look_at_linked(side, listed.collect()).await?;
         }
     }
 
@@ -154,23 +154,6 @@ impl Running {
             missing.ids.extend(reader::still_linked(side, absent).await?);
             after = Some(last);
         }
-    }
-
-    async fn report(&self, side: &RunningSide, known: u64, missing: u64) -> Result<(), StepError> {
-        let message = format!(
-            "{missing} of {known} linked objects are missing from a complete listing; nothing was deleted: look at the account, \
-             then allow it with `syncline syncs approve {}`",
-            side.sync.name
-        );
-        let state = side.state().await?;
-        if state.last_error.as_deref() != Some(&message) {
-            side.update(|state| {
-                state.phase = Phase::Degraded;
-                state.last_error = Some(message);
-            })
-            .await?;
-        }
-        Ok(())
     }
 }
 

@@ -88,6 +88,7 @@ enum ActionView {
     Updated,
     Deleted,
     Restored,
+    Erased,
 }
 
 /// One field of a change.
@@ -193,6 +194,7 @@ impl From<Change> for ChangeView {
                 Action::Updated => ActionView::Updated,
                 Action::Deleted => ActionView::Deleted,
                 Action::Restored => ActionView::Restored,
+                Action::Erased => ActionView::Erased,
             },
             version: event.version,
             fields: event.fields,

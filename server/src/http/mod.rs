@@ -3,7 +3,7 @@
 //! # Layout
 //!
 //! * [`state`]: what handlers can reach. `auth`: who calls, and with it whose data. `input`: what they send.
-//! * `records`, `changes`, `conflicts`, `connections`, `syncs`, `deliveries`, `quarantine`, `webhooks`, `live`, `repo`, `health`:
+//! * `records`, `changes`, `conflicts`, `connections`, `syncs`, `deliveries`, `quarantine`, `erasures`, `webhooks`, `live`, `repo`, `health`:
 //!   the routes, one file per resource, each with the forms in which it shows things.
 //! * `page`, `origin`: forms that several resources share. `messages`: how the live feed's messages look.
 //! * [`problem`]: every error. `layers`: what each request passes. `openapi`: the document made from the routes.
@@ -13,7 +13,9 @@ mod changes;
 mod conflicts;
 mod connections;
 mod deliveries;
+mod erasures;
 mod health;
+mod held_deletes;
 mod input;
 mod layers;
 mod live;
@@ -66,6 +68,7 @@ fn routes() -> OpenApiRouter<AppState> {
         .merge(syncs::routes())
         .merge(deliveries::routes())
         .merge(quarantine::routes())
+        .merge(erasures::routes())
         .merge(webhooks::routes())
         .merge(health::routes())
 }

@@ -10,7 +10,9 @@ use syncline_core::{
 };
 use utoipa::ToSchema;
 
-use crate::store::{conflicts::ConflictId, documents::RefusalId, quarantine::QuarantineId, records::RecordPlace};
+use crate::store::{
+    conflicts::ConflictId, documents::RefusalId, erasures::ErasureId, quarantine::QuarantineId, records::RecordPlace,
+};
 
 /// One page of a list.
 #[derive(Debug, Serialize, ToSchema)]
@@ -51,6 +53,16 @@ impl Place for RecordPlace {
 }
 
 impl Place for RefusalId {
+    fn to_text(&self) -> String {
+        self.0.to_string()
+    }
+
+    fn from_text(text: &str) -> Option<Self> {
+        text.parse().ok().map(Self)
+    }
+}
+
+impl Place for ErasureId {
     fn to_text(&self) -> String {
         self.0.to_string()
     }

@@ -10,6 +10,7 @@ use super::{
     AppState,
     connections::worst,
     deliveries::CountsView,
+    held_deletes::{self, HeldDeletesView},
     input::{Params, Segments},
     page::Page,
     problem::{Kind, Problem, Problems},
@@ -40,6 +41,8 @@ struct SyncView {
     phase: Option<PhaseView>,
     /// The connected systems.
     sides: Vec<SideView>,
+    /// Deletes that are too many to be carried out before a person has looked.
+    held_deletes: Vec<HeldDeletesView>,
 }
 
 /// One connected system's part in a sync.
@@ -168,8 +171,10 @@ enum Verb {
     Trigger,
     /// Forget the checkpoints and read everything again; records and links stay.
     Reset,
-    /// Allow the first writes of a sync whose plan waits for approval.
+    /// Allow the first writes of a sync whose plan waits for approval, and carry out deletes that wait for a person.
     Approve,
+    /// Refuse the deletes that wait for a person: what is gone is created again, and what clients deleted comes back.
+    Reject,
 }
 
 /// Which part of a sync to control.
@@ -221,6 +226,7 @@ impl From<Verb> for Steering {
             Verb::Trigger => Self::Trigger,
             Verb::Reset => Self::Reset,
             Verb::Approve => Self::Approve,
+            Verb::Reject => Self::Reject,
         }
     }
 }
@@ -237,8 +243,15 @@ async fn view(state: &AppState, id: &str, facts: &SyncFacts) -> Result<SyncView,
         let side = SideView::new(object, phase, state, store.count_deliveries(Some(connection)).await?);
         sides.push(side.with_checkpoints(&checkpoints));
     }
+    let held_deletes = held_deletes::views(store.as_ref(), id).await?;
+    for side in &mut sides {
+        side.show_held(&held_deletes);
+    }
+    if !held_deletes.is_empty() {
+        phases.push(Phase::Degraded);
+    }
     let phase = worst(phases.into_iter()).map(PhaseView::from);
-    Ok(SyncView { id: id.to_owned(), model: facts.model.to_string(), phase, sides })
+    Ok(SyncView { id: id.to_owned(), model: facts.model.to_string(), phase, sides, held_deletes })
 }
 
 impl SideView {
@@ -255,6 +268,15 @@ impl SideView {
             last_success_at: state.last_success_at.map(|at| at.to_rfc3339()),
             deliveries: deliveries.into(),
         }
+    }
+
+    /// A side whose deletes wait goes on as far as it can.
+    fn show_held(&mut self, held: &[HeldDeletesView]) {
+        let Some(own) = held.iter().find(|held| held.connection.as_ref() == Some(&self.connection)) else { return };
+        if let Some(phase @ PhaseView::Live) = &mut self.phase {
+            *phase = PhaseView::Degraded;
+        }
+        self.last_error.get_or_insert_with(|| own.in_words());
     }
 
     fn with_checkpoints(mut self, all: &[(Stream, String)]) -> Self {

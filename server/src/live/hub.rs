@@ -72,6 +72,13 @@ impl FeedHub {
         });
     }
 
+    /// Forgets the changes that are in memory: some of them have other values now, and the log has to tell.
+    pub fn forget(&self, tenant: &TenantId) {
+        if let Some(feed) = self.listened(tenant) {
+            feed.ring.write().unwrap_or_else(PoisonError::into_inner).clear();
+        }
+    }
+
     /// Listens to a tenant's commits from now on.
     pub fn listen(&self, tenant: &TenantId) -> Tail {
         let mut feeds = self.lock();

@@ -55,8 +55,7 @@ impl Ring {
                 return;
             }
             if cursor.0 > newest.0 + 1 {
-                self.changes.clear();
-                self.bytes = 0;
+                self.clear();
             }
         }
         self.bytes += published.text.len();
@@ -66,6 +65,12 @@ impl Ring {
                 self.bytes -= oldest.text.len();
             }
         }
+    }
+
+    /// Forgets everything.
+    pub(super) fn clear(&mut self) {
+        self.changes.clear();
+        self.bytes = 0;
     }
 
     /// The changes after `cursor`, at most a batch; `None` where the ring does not reach back so far.

@@ -202,6 +202,10 @@ impl<'a> Conversation<'a> {
                 News::Ephemeral(message) => frames.push(self.readdressed(&message)),
                 News::Heads(heads) if self.watched.contains(&heads.store) => frames.push(self.heads(&heads)),
                 News::Heads(_) => {}
+                News::Gone(document) => {
+                    self.flush(std::mem::take(&mut frames)).await?;
+                    self.ended(document).await?;
+                }
             }
             if frames.len() < limits::FRAMES_AT_ONCE {
                 next = ear.news.try_recv().ok();

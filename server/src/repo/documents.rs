@@ -159,6 +159,11 @@ impl Conversation<'_> {
         self.unavailable(document).await
     }
 
+    /// The document was erased.
+    pub(super) async fn ended(&mut self, document: DocumentId) -> Result<(), End> {
+        if self.threads.contains_key(&document) { self.shut(document).await } else { Ok(()) }
+    }
+
     async fn unavailable(&mut self, document: DocumentId) -> Result<(), End> {
         let sender = self.visitor.hub.name().clone();
         self.say(&Message::DocUnavailable { sender, target: self.peer.name.clone(), document }).await

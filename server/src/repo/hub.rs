@@ -72,6 +72,8 @@ pub(crate) enum News {
     Ephemeral(Arc<Ephemeral>),
     /// Another peer's store has these heads.
     Heads(Arc<StoreHeads>),
+    /// The document is no more.
+    Gone(DocumentId),
 }
 
 /// An update and, once somebody needs it, the frame that tells it.
@@ -253,6 +255,11 @@ impl RepoHub {
     pub fn updated(&self, tenant: &TenantId, document: DocumentId, update: Update) {
         let published = Arc::new(Published { document, update, envelope: OnceLock::new() });
         self.tell(tenant, document, None, &News::Update(published));
+    }
+
+    /// Tells whoever has the document open that it is no more.
+    pub fn gone(&self, tenant: &TenantId, document: DocumentId) {
+        self.tell(tenant, document, None, &News::Gone(document));
     }
 
     /// Passes an ephemeral message on to the others who have the document open.

@@ -15,6 +15,7 @@ use syncline_core::{
 use super::{
     conflicts::Closing,
     documents::{ActorClaim, DocumentWrite},
+    held::{GuardPut, HeldWrite},
     inbox::HintId,
     quarantine::{QuarantineId, Quarantined},
     syncs::CheckpointPut,
@@ -39,6 +40,10 @@ pub struct CommitBatch {
     pub documents: Vec<DocumentWrite>,
     /// Automerge actors that principals have begun to use.
     pub actors: Vec<ActorClaim>,
+    /// Deletes that wait for a person from now on, or no longer.
+    pub held: Vec<HeldWrite>,
+    /// What delete guards have counted and ask.
+    pub guards: Vec<GuardPut>,
 }
 
 impl CommitBatch {
@@ -57,6 +62,8 @@ impl CommitBatch {
             && self.conflicts_closed.is_empty()
             && self.documents.is_empty()
             && self.actors.is_empty()
+            && self.held.is_empty()
+            && self.guards.is_empty()
     }
 }
 

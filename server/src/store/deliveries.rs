@@ -13,7 +13,8 @@ use super::StoreError;
 #[async_trait]
 pub trait Deliveries {
     /// Records of `model` whose replica in `connection` is dirty and due at `now`, the longest due first. By model, because
-    /// a connection may take part in several syncs, and one that is paused must not stand in another's way.
+    /// a connection may take part in several syncs, and one that is paused must not stand in another's way. Left out are those
+    /// whose object is gone, or whose record clients deleted, while a person is asked about that delete.
     async fn due_deliveries(
         &self,
         connection: &ConnectionId,

@@ -10,7 +10,8 @@
 //! * [`records`], [`feed`], [`conflicts`], [`deliveries`]: what readers of the API see.
 //! * [`documents`]: what clients of the automerge-repo protocol hold.
 //! * [`mending`]: what damaged documents are rebuilt from, and which could not be.
-//! * [`syncs`], [`quarantine`], [`inbox`]: the state of reading from providers.
+//! * [`syncs`], [`quarantine`], [`inbox`]: the state of reading from providers. [`held`]: deletes that wait for a person.
+//! * [`erasures`]: records that are removed for good. [`retention`]: what is kept for a while.
 //! * [`connections`], [`keys`]: sealed credentials, clock offsets, hashed API keys.
 //! * [`error`]: one variant per remedy.
 
@@ -19,14 +20,17 @@ pub mod conflicts;
 pub mod connections;
 pub mod deliveries;
 pub mod documents;
+pub mod erasures;
 pub mod error;
 pub mod feed;
+pub mod held;
 pub mod inbox;
 pub mod intake;
 pub mod keys;
 pub mod mending;
 pub mod quarantine;
 pub mod records;
+pub mod retention;
 pub mod sqlite;
 pub mod syncs;
 
@@ -79,6 +83,9 @@ pub trait TenantStore:
     + deliveries::Deliveries
     + documents::Documents
     + mending::Mending
+    + erasures::Erasures
+    + retention::Retention
+    + held::HeldDeletes
     + syncs::Syncs
     + quarantine::Quarantine
     + inbox::Inbox

@@ -90,6 +90,19 @@ stamp! {
         quarantined_rows_count_their_attempts_until_released,
         hints_are_kept_once_and_worked_off,
         syncs_keep_their_state_and_progress;
+    held:
+        held_deletes_wait_until_they_are_answered_and_let_go,
+        what_is_known_is_counted_as_far_as_it_matters,
+        deliveries_to_what_is_held_are_not_due;
+    erasures:
+        nothing_is_left_of_what_was_erased,
+        the_feed_keeps_its_places_and_says_what_was_erased,
+        marks_keep_out_what_was_erased_until_it_is_readmitted;
+    retention:
+        only_what_is_old_is_dropped_and_in_steps,
+        of_a_history_only_earlier_epochs_are_dropped,
+        a_moved_document_is_emptied_and_stays_known_as_moved,
+        the_feed_is_trimmed_by_age_and_says_so;
     instance:
         keys_are_found_by_hash_only,
         secrets_and_offsets_belong_to_a_connection,

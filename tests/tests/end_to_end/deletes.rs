@@ -10,7 +10,7 @@ use crate::{
 };
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_delete_reaches_everybody_and_can_be_taken_back() {
+async fn row_19_a_delete_reaches_everybody_and_can_be_taken_back() {
     let stage = Stage::set(6, 6).await;
     let server = stage.serve().await;
     let agreement = server.agree().await;
@@ -47,7 +47,7 @@ async fn a_delete_reaches_everybody_and_can_be_taken_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_edit_wins_against_a_delete_where_the_model_says_so() {
+async fn row_20_an_edit_wins_against_a_delete_where_the_model_says_so() {
     let stage = Stage::set(4, 4).await;
     let server = stage.serve().await;
     let id = edit_against_delete(&server, stage.hubspot(), stage.salesforce()).await;
@@ -63,7 +63,7 @@ async fn an_edit_wins_against_a_delete_where_the_model_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_delete_wins_against_an_edit_where_the_model_says_so() {
+async fn row_20_a_delete_wins_against_an_edit_where_the_model_says_so() {
     let stage = Stage::set(4, 4).await;
     stage.amend("race: edit_wins", "race: delete_wins");
     let server = stage.serve().await;

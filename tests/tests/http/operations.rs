@@ -7,6 +7,7 @@ use serde_json::{Value as Json, json};
 use syncline_connectors::connector::WebhookRefused;
 use syncline_core::{
     conflict::{Candidate, Conflict},
+    guard::{Coming, DeleteGuard, GuardState, Signal},
     ids::RecordId,
     journal::{Hash, Origin},
     outbox::Delivery,
@@ -20,6 +21,8 @@ use syncline_server::{
     store::{
         CommitBatch,
         documents::Refusal,
+        erasures::{ErasureId, Receipt},
+        held::{DeleteSource, GuardPut, HeldWrite},
         quarantine::Quarantined,
         syncs::{CheckpointPut, Phase, Stream, SyncState},
     },
@@ -241,6 +244,89 @@ async fn webhooks_need_no_key_and_are_handed_on_as_they_came() {
     long.send().await.refused(413, "1048576");
 }
 
+/// An erasure that is over, as the store keeps it.
+async fn erased(api: &Api) -> ErasureId {
+    let receipt = Receipt { erased_at: Some(Millis(6_000)), ..waiting() };
+    let store = api.store.tenant(&Api::acme().tenant);
+    let id = store.open_erasure(&receipt, None).await.unwrap();
+    store.close_erasure(id, &receipt).await.unwrap();
+    id
+}
+
+/// An erasure that waits for connected systems.
+fn waiting() -> Receipt {
+    Receipt {
+        model: "contact".into(),
+        asked_at: Millis(5_000),
+        asked_by: "ann".into(),
+        everywhere: true,
+        erased_at: None,
+        rows: BTreeMap::new(),
+        proof: None,
+        readmitted: None,
+    }
+}
+
+#[tokio::test]
+async fn erasures_are_asked_for_and_leave_receipts() {
+    let api = Api::start().await;
+    let record = furnish(&api).await;
+    let path = format!("/v1/records/contact/{record}/erase");
+    let now = api.ask(Method::POST, &path).send().await;
+    assert_eq!((now.status.as_u16(), now.text("/state").as_str()), (200, "erased"));
+    assert_eq!(now.body["proof"]["left"], 0);
+    let later = api.ask(Method::POST, &format!("{path}?everywhere=true")).send().await;
+    assert_eq!((later.status.as_u16(), later.text("/state").as_str()), (202, "waiting"));
+    let asked = |everywhere: bool| format!("erase contact {record} everywhere: {everywhere}");
+    assert_eq!(api.pen.calls(), [asked(false), asked(true)]);
+    api.ask(Method::POST, "/v1/records/contact/nobody/erase").send().await.refused(404, "is no record id");
+    api.pen.refuse_next(CommandError::Conflict("deletes do not propagate".into()));
+    api.ask(Method::POST, &format!("{path}?everywhere=true")).send().await.refused(409, "do not propagate");
+
+    let first = erased(&api).await;
+    let store = api.store.tenant(&Api::acme().tenant);
+    let second = store.open_erasure(&waiting(), Some(record)).await.unwrap();
+    let third = store.open_erasure(&waiting(), None).await.unwrap();
+    let states: Vec<(i64, String)> = api
+        .get("/v1/erasures")
+        .await
+        .items()
+        .iter()
+        .map(|item| (item["id"].as_i64().unwrap(), item["state"].as_str().unwrap().to_owned()))
+        .collect();
+    let expected = [(third.0, "ended"), (second.0, "waiting"), (first.0, "erased")];
+    assert_eq!(states, expected.map(|(id, state)| (id, state.to_owned())), "newest first");
+    assert_eq!(api.get("/v1/erasures?limit=1").await.items().len(), 1);
+    api.ask(Method::GET, "/v1/erasures/999").send().await.refused(404, "999");
+}
+
+#[tokio::test]
+async fn a_sync_shows_the_deletes_that_wait_for_a_person() {
+    let api = Api::start().await;
+    let record = furnish(&api).await;
+    assert_eq!(api.get("/v1/syncs/contacts").await.body["held_deletes"], json!([]));
+    let source = DeleteSource::Connection("acme-crm".into());
+    let mut state = GuardState::default();
+    let coming = Coming { deletes: 8, known: 24, signal: Signal::Named };
+    assert!(!state.admit(&DeleteGuard::default(), 3_600_000, Millis(7_000), coming));
+    let hold = HeldWrite::Hold {
+        sync: "contacts".into(),
+        source: source.clone(),
+        record,
+        object: Some("003A".into()),
+        at: Millis(7_000),
+    };
+    let guards = vec![GuardPut { sync: "contacts".into(), source, state }];
+    api.pen.commit(&Api::acme().tenant, CommitBatch { held: vec![hold], guards, ..CommitBatch::default() }).await;
+    let sync = api.get("/v1/syncs/contacts").await.body;
+    let held = &sync["held_deletes"][0];
+    assert_eq!((&held["connection"], &held["signal"]), (&json!("acme-crm"), &json!("named")));
+    assert_eq!((&held["waiting"], &held["known"], &held["share_percent"]), (&json!(1), &json!(24), &json!(4)));
+    assert_eq!(held["sample"], json!([{"record": record.to_string(), "object": "003A"}]));
+    assert!(held["remedy"].as_str().unwrap().contains("syncline syncs reject contacts --connection acme-crm"));
+    assert_eq!(sync["phase"], "degraded");
+}
+
 #[tokio::test]
 async fn health_and_readiness_need_no_key() {
     let api = Api::start().await;
@@ -264,6 +350,7 @@ async fn every_documented_answer_can_be_had_and_keeps_its_schema() {
     let conflict = api.get("/v1/conflicts").await.number("/items/0/id");
     let row = api.get("/v1/quarantine").await.number("/items/0/id");
     api.store.tenant(&"acme".into()).note_damage(record, "cut short", Millis(0)).await.unwrap();
+    let erasure = erased(&api).await.0;
     for (method, path, body) in [
         (Method::GET, contact.clone(), Json::Null),
         (Method::PATCH, contact.clone(), json!({"first_name": "Anna"})),
@@ -287,6 +374,11 @@ async fn every_documented_answer_can_be_had_and_keeps_its_schema() {
         (Method::POST, format!("/v1/deliveries/{record}/acme-crm/replay"), Json::Null),
         (Method::POST, format!("/v1/quarantine/{row}/replay"), Json::Null),
         (Method::GET, "/v1/quarantine/records".into(), Json::Null),
+        (Method::POST, format!("{contact}/erase"), Json::Null),
+        (Method::POST, format!("{contact}/erase?everywhere=true"), Json::Null),
+        (Method::GET, "/v1/erasures".into(), Json::Null),
+        (Method::GET, format!("/v1/erasures/{erasure}"), Json::Null),
+        (Method::POST, format!("/v1/erasures/{erasure}/readmit"), Json::Null),
         (Method::POST, "/v1/repo/tokens".into(), json!({"name": "ann"})),
         (Method::GET, "/v1/repo/refusals".into(), Json::Null),
         (Method::POST, "/v1/webhooks/acme-desk".into(), json!([])),

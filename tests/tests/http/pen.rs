@@ -30,6 +30,7 @@ use syncline_server::{
     store::{
         Announcement, CommitBatch, RecordCommit, Store,
         conflicts::{Closed, Closing, ConflictId},
+        erasures::{ErasureId, Proof, Receipt},
     },
 };
 
@@ -120,6 +121,29 @@ impl Pen {
                 self.calls.lock().unwrap().push(call);
                 Ok(())
             }
+        }
+    }
+
+    /// The receipt of an erasure that is over, or that waits for connected systems.
+    fn receipt(&self, waits: bool) -> Receipt {
+        let proof = Proof {
+            texts: 7,
+            too_short: 1,
+            files: 2,
+            bytes: 8_192,
+            left: 0,
+            shared: BTreeMap::from([("records".to_owned(), 1)]),
+            rewritten: false,
+        };
+        Receipt {
+            model: "contact".into(),
+            asked_at: self.now(),
+            asked_by: "backend".into(),
+            everywhere: waits,
+            erased_at: (!waits).then(|| self.now()),
+            rows: BTreeMap::from([("records".to_owned(), 1), ("journal".to_owned(), 3)]),
+            proof: (!waits).then_some(proof),
+            readmitted: None,
         }
     }
 
@@ -306,6 +330,22 @@ impl Commands for Pen {
 
     async fn replay_quarantined(&self, tenant: &TenantId, id: i64) -> Result<(), CommandError> {
         self.note(format!("replay {tenant} {id}"))
+    }
+
+    async fn erase(
+        &self,
+        _: &Principal,
+        model: &ModelName,
+        id: RecordId,
+        everywhere: bool,
+    ) -> Result<(ErasureId, Receipt), CommandError> {
+        self.note(format!("erase {model} {id} everywhere: {everywhere}"))?;
+        Ok((ErasureId(1), self.receipt(everywhere)))
+    }
+
+    async fn readmit(&self, _: &Principal, erasure: ErasureId) -> Result<Receipt, CommandError> {
+        self.note(format!("readmit {}", erasure.0))?;
+        Ok(self.receipt(false))
     }
 
     async fn webhook(&self, connection: &ConnectionId, request: IncomingWebhook) -> Result<usize, CommandError> {

@@ -258,6 +258,14 @@ impl Scribe {
         }
     }
 
+    /// Takes a document out of memory that was erased, when whoever works with it is done.
+    pub(in crate::engine) async fn forget(&self, tenant: &TenantId, document: DocumentId) {
+        if let Ok(mut held) = self.hold(tenant, document).await {
+            held.stale = true;
+            self.shelf.forget(tenant, document);
+        }
+    }
+
     fn now() -> syncline_core::time::Millis {
         Clock::wall()
     }

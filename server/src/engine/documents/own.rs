@@ -28,6 +28,10 @@ use crate::{
     },
 };
 
+/// What a client is told that still has the document of an erased record.
+const ERASED: &str =
+    "this record was erased on request: drop your copy of it, and begin another document for a new record";
+
 /// What a document of a client is good for.
 enum Fitness {
     /// It is a record in all but name.
@@ -62,6 +66,17 @@ impl Scribe {
             self.shelf.forget(tenant, document);
             return Ok(Reception { heads: sorted(&held), waiting: changes, ..Reception::default() });
         }
+        if held.kind.is_none() && self.intake.barred().bars(self.store.tenant(tenant).as_ref(), document).await? {
+            held.stale = true;
+            self.shelf.forget(tenant, document);
+            return Ok(Reception { refusal: Some(ERASED.to_owned()), ..Reception::default() });
+        }
+        if let (None, Some(DocumentKind::Moved { record, .. })) = (&held.kind, &kind) {
+            held.stale = true;
+            self.shelf.forget(tenant, document);
+            let refusal = Some(self.moved_long_ago(tenant, *record).await?);
+            return Ok(Reception { refusal, ..Reception::default() });
+        }
         let before = held.document.get_heads();
         let taken = self.add(who, document, &mut held, changes).await?;
         if taken.accepted.is_empty() {
@@ -78,6 +93,16 @@ impl Scribe {
             self.shelf.forget(tenant, document);
         }
         done
+    }
+
+    /// What a client is told whose document moved so long ago that what it held is not kept any more.
+    async fn moved_long_ago(&self, tenant: &TenantId, record: RecordId) -> Result<String, DocumentsError> {
+        let state = self.store.tenant(tenant).load_surface(&[record]).await?.pop();
+        let there = state.map_or_else(|| "nowhere".to_owned(), |state| state.document_id().url());
+        Ok(format!(
+            "this document moved to {there} long ago, and what you saw of it is not kept any more, so your edits cannot be placed: \
+             nothing of them was taken; keep your copy, open the other document, and make them there"
+        ))
     }
 
     /// Vets the changes and adds those that pass to the document in memory; nothing is durable yet.

@@ -6,9 +6,13 @@
 //! * [`working`]: the records of a batch in memory, and what is to be committed of each.
 //! * [`route`]: which record an arrival belongs to.
 //! * [`warm`]: documents and journals of records that change again and again.
+//! * [`guard`], [`held`]: deletes that are too many to pass without a person. [`erase`]: records that are removed for good.
 //! * [`mend`]: damaged documents. [`mended`]: which quarantined rows a batch releases. [`received`]: changes that clients
 //!   made themselves, and documents that they begin.
 
+mod erase;
+mod guard;
+mod held;
 mod mend;
 mod mended;
 mod received;
@@ -17,7 +21,7 @@ mod warm;
 mod working;
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -34,11 +38,12 @@ use syncline_core::{
 use tokio::sync::Mutex;
 
 use super::{
+    barred::Barred,
     clock::Clock,
     tally::{Noted, Tally},
 };
 use crate::{
-    config::History,
+    config::{History, MassDelete},
     live::FeedHub,
     repo::RepoHub,
     store::{
@@ -50,6 +55,8 @@ use crate::{
         syncs::CheckpointPut,
     },
 };
+pub(in crate::engine) use erase::Erasing;
+use guard::{Guards, Watched};
 pub use mend::Rebuilt;
 use mended::Mended;
 pub(in crate::engine) use received::{claims, missing, refuse_roots, use_of};
@@ -71,6 +78,8 @@ pub struct Intake {
     mended: Mended,
     warm: Warm,
     history: History,
+    guards: Guards,
+    barred: Arc<Barred>,
 }
 
 /// One thing that arrived.
@@ -239,6 +248,15 @@ pub enum IntakeError {
         /// What is wrong.
         reason: String,
     },
+    /// A client makes again what was erased for good.
+    #[error(
+        "record {record} was erased on request, and this would bring it back: create a record with another idempotency key, or \
+         readmit what was erased (`syncline records readmit`)"
+    )]
+    Erased {
+        /// The record.
+        record: RecordId,
+    },
     /// The record has another version than the batch asks for.
     #[error("the record is at version {current}, not {expected}")]
     VersionMismatch {
@@ -250,7 +268,8 @@ pub enum IntakeError {
 }
 
 impl Intake {
-    /// An intake that commits to `store` and announces to `feed` and to those who hold the documents.
+    /// An intake that commits to `store` and announces to `feed` and to those who hold the documents. It has the usual limits of
+    /// deletes, and knows of nothing that was erased.
     pub fn new(
         store: Arc<dyn Store>,
         clock: Arc<Clock>,
@@ -269,7 +288,20 @@ impl Intake {
             mended: Mended::default(),
             warm: Warm::default(),
             history,
+            guards: Guards::default(),
+            barred: Arc::default(),
         }
+    }
+
+    /// The same with limits of deletes by sync, and with what must not come back.
+    #[must_use]
+    pub(in crate::engine) fn guarded(self, limits: BTreeMap<String, MassDelete>, barred: Arc<Barred>) -> Self {
+        Self { guards: Guards::new(limits), barred, ..self }
+    }
+
+    /// What was erased and must not come back.
+    pub(in crate::engine) fn barred(&self) -> &Barred {
+        &self.barred
     }
 
     /// Takes a batch in: all of it, durably, or nothing. Arrivals that cannot be processed are put into quarantine, and
@@ -305,7 +337,14 @@ impl Intake {
             let tenant = self.store.tenant(&plan.tenant);
             let mut working = Working::load(plan, tenant.as_ref(), &self.warm, &batch.arrivals).await?;
             working.require_version(batch.only_at)?;
-            match working.run(sync, &batch.arrivals, &poisoned, &self.clock).await? {
+            let at = Watched { sync, plan, tenant: tenant.as_ref(), now: Clock::wall() };
+            let mut weighing = self.guards.weigh(&at, &working, &batch.arrivals).await?;
+            let barred = self.barred.among(plan, tenant.as_ref(), &batch.arrivals).await?;
+            if let Some(record) = barred.iter().find_map(|place| batch.arrivals.get(*place)?.created()) {
+                return Err(IntakeError::Erased { record });
+            }
+            weighing.bar(barred);
+            match working.run(sync, &batch.arrivals, &poisoned, &weighing, &self.clock).await? {
                 working::Run::Poisoned { arrival, reason } => {
                     poisoned.insert(arrival, reason);
                     continue;
@@ -322,7 +361,12 @@ impl Intake {
                 }
                 working::Run::Done => {}
             }
+            self.guards.conclude(&at, &working, &mut weighing).await?;
             let (mut commit, mut taken) = working.into_commit(&batch, &self.repo)?;
+            let rows = self.barred.among_rows(tenant.as_ref(), &commit.batch.quarantine).await?;
+            let mut place = 0..;
+            commit.batch.quarantine.retain(|_| place.next().is_none_or(|place| !rows.contains(&place)));
+            (commit.batch.held, commit.batch.guards) = weighing.writes(sync);
             self.warm.keep(&plan.tenant, std::mem::take(&mut commit.unchanged));
             let set_aside = &commit.batch.quarantine;
             let mended = self.mended.among(plan, tenant.as_ref(), &batch.arrivals, set_aside).await?;
@@ -342,6 +386,7 @@ impl Intake {
                 }
                 Err(error) => return Err(error.into()),
                 Ok(noted) => {
+                    self.guards.keep(&at, weighing);
                     noted.iter().for_each(|noted| self.tally.note(noted));
                     self.tally.quarantined(taken.quarantined.len() + batch.quarantine.len());
                     taken.quarantined.sort();
@@ -388,6 +433,23 @@ impl Arrival {
     /// The object as it came, of a reading.
     pub(super) fn raw(&self) -> Option<Arc<RemoteObject>> {
         if let Self::Observed { raw, .. } = self { Some(raw.clone()) } else { None }
+    }
+
+    /// The record that a client changes.
+    fn of_client(&self) -> Option<RecordId> {
+        match self {
+            Self::Received { record, .. } => Some(*record),
+            Self::Known { record, input } => match **input {
+                Input::Edited(_) | Input::Replayed(_) => Some(*record),
+                _ => None,
+            },
+            Self::Observed { .. } | Self::Begun { .. } | Self::Created { .. } => None,
+        }
+    }
+
+    /// The record that a client creates.
+    fn created(&self) -> Option<RecordId> {
+        if let Self::Created { record, .. } = self { Some(*record) } else { None }
     }
 
     fn shows(&self, in_connection: &ConnectionId, id: &syncline_core::ids::ExternalId) -> bool {

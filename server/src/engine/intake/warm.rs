@@ -105,6 +105,11 @@ impl Warm {
         }
     }
 
+    /// Forgets a record.
+    pub(super) fn forget(&self, tenant: &TenantId, record: RecordId) {
+        drop(self.board().take(tenant, record));
+    }
+
     fn board(&self) -> MutexGuard<'_, Board> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use syncline_core::{
     document::DocumentError,
-    ids::{ConnectionId, RecordId},
+    ids::{ConnectionId, ExternalId, RecordId},
     live::{Action, ChangedField},
     matching::{Match, MatchKey},
     plan::SyncPlan,
@@ -19,7 +19,9 @@ use syncline_core::{
 };
 
 use super::{
-    Arrival, Batch, Heard, IntakeError, Taken, received, route,
+    Arrival, Batch, Heard, IntakeError, Taken,
+    guard::Weighing,
+    received, route,
     warm::{self, History, Warm},
 };
 use crate::{
@@ -52,6 +54,8 @@ pub(super) struct Working<'a> {
     pub(super) moved: Vec<(DocumentWrite, DocumentId, Update)>,
     /// What records left behind that began new epochs.
     sealed: Vec<(RecordId, Sealed)>,
+    /// Records that clients deleted.
+    deleted_by_clients: BTreeSet<RecordId>,
 }
 
 /// One record and what is to be committed of it.
@@ -120,6 +124,7 @@ impl<'a> Working<'a> {
             claims: Vec::new(),
             moved: Vec::new(),
             sealed: Vec::new(),
+            deleted_by_clients: BTreeSet::new(),
         })
     }
 
@@ -133,12 +138,13 @@ impl<'a> Working<'a> {
         }
     }
 
-    /// Runs every arrival through `reconcile`, but for those known to be poisoned.
+    /// Runs every arrival through `reconcile`, but for those known to be poisoned and for deletes that wait for a person.
     pub(super) async fn run(
         &mut self,
         sync: &str,
         arrivals: &[Arrival],
         poisoned: &HashMap<usize, String>,
+        weighing: &Weighing,
         clock: &Clock,
     ) -> Result<Run, IntakeError> {
         for (index, arrival) in arrivals.iter().enumerate() {
@@ -147,12 +153,17 @@ impl<'a> Working<'a> {
                 self.taken.records.push(None);
                 continue;
             }
+            if weighing.holds(index) {
+                self.taken.records.push(None);
+                continue;
+            }
+            let by_client = arrival.of_client().filter(|record| !self.is_deleted(*record));
             let now = clock.now().await?;
             self.at = None;
             let noted_before = self.noted.len();
             let result = match arrival {
                 Arrival::Observed { connection, observation, .. } => {
-                    self.observed(sync, index, connection, observation, arrival, now)
+                    self.observed(sync, index, (connection, observation), weighing.refuses(index), arrival, now)
                 }
                 Arrival::Known { record, input } => self.known(*record, (**input).clone(), now).map(|()| Some(*record)),
                 Arrival::Received { record, changes } => {
@@ -167,6 +178,7 @@ impl<'a> Working<'a> {
             };
             match (result, arrival) {
                 (Ok(record), _) => {
+                    self.deleted_by_clients.extend(by_client.filter(|record| self.is_deleted(*record)));
                     let noted = &self.noted[noted_before..];
                     if !noted.is_empty() && noted.iter().all(|noted| noted.reading && noted.verdict == Verdict::Echo) {
                         self.taken.echoes.push(index);
@@ -189,8 +201,8 @@ impl<'a> Working<'a> {
         &mut self,
         sync: &str,
         index: usize,
-        connection: &ConnectionId,
-        observation: &Observation,
+        (connection, observation): (&ConnectionId, &Observation),
+        delete_refused: bool,
         arrival: &Arrival,
         now: reconcile::Now,
     ) -> Result<Option<RecordId>, ReconcileError> {
@@ -220,7 +232,11 @@ impl<'a> Working<'a> {
         };
         self.merge_aliases(connection, observation, record, now)?;
         self.routes.linked(connection, &observation.id, record);
-        let input = Input::Observed { connection: connection.clone(), observation: observation.clone() };
+        let (connection, observation) = (connection.clone(), observation.clone());
+        let input = match delete_refused {
+            true => Input::DeleteRefused { connection, observation },
+            false => Input::Observed { connection, observation },
+        };
         self.known(record, input, now)?;
         Ok(Some(record))
     }
@@ -248,7 +264,7 @@ impl<'a> Working<'a> {
     pub(super) fn known(&mut self, record: RecordId, input: Input, now: reconcile::Now) -> Result<(), ReconcileError> {
         self.at = Some(record);
         let Some(work) = self.works.get_mut(&record) else { return Ok(()) };
-        let reading = matches!(input, Input::Observed { .. });
+        let reading = matches!(input, Input::Observed { .. } | Input::DeleteRefused { .. });
         let keys_before = MatchKey::all(&self.plan.model, &work.commit.state.fields);
         let before = work.commit.state.fields.clone();
         let outcome = reconcile::reconcile(self.plan, &mut work.commit.state, input, now)?;
@@ -328,6 +344,30 @@ impl<'a> Working<'a> {
         work.commit.touched.extend(outcome.touched);
     }
 
+    /// The object that a record is linked to in a connection.
+    pub(super) fn linked(&self, record: RecordId, connection: &ConnectionId) -> Option<&ExternalId> {
+        self.works.get(&record)?.commit.state.replicas.get(connection)?.link.linked()
+    }
+
+    /// Whether the record is there and deleted.
+    pub(super) fn is_deleted(&self, record: RecordId) -> bool {
+        self.works.get(&record).is_some_and(|work| work.commit.state.deleted.is_some())
+    }
+
+    /// The records that are not deleted.
+    pub(super) fn live(&self) -> Vec<RecordId> {
+        self.works.keys().copied().filter(|record| !self.is_deleted(*record)).collect()
+    }
+
+    /// Records that clients deleted, of which connected systems hold objects.
+    pub(super) fn deleted_by_clients(&self) -> impl Iterator<Item = RecordId> {
+        let held = |record: &RecordId| {
+            let replicas = self.works.get(record).map(|work| &work.commit.state.replicas);
+            replicas.is_some_and(|replicas| replicas.values().any(|replica| replica.link.linked().is_some()))
+        };
+        self.deleted_by_clients.iter().copied().filter(move |record| self.is_deleted(*record) && held(record))
+    }
+
     fn set_aside(&mut self, sync: &str, index: usize, arrival: &Arrival, reason: String) {
         if let Arrival::Observed { connection, observation, raw } = arrival {
             self.quarantine.push(quarantined(sync, self.plan, connection, observation, raw, reason.clone()));
@@ -373,6 +413,8 @@ impl<'a> Working<'a> {
             conflicts_closed: batch.conflicts_closed.clone(),
             documents,
             actors,
+            held: Vec::new(),
+            guards: Vec::new(),
         };
         Ok((Commit { batch: commit, noted: self.noted, updates, unchanged }, self.taken))
     }

@@ -139,12 +139,13 @@ pub(super) const fn action_word(action: Action) -> &'static str {
         Action::Updated => "updated",
         Action::Deleted => "deleted",
         Action::Restored => "restored",
+        Action::Erased => "erased",
     }
 }
 
 /// A feed entry's action from its word.
 pub(super) fn parse_action(word: &str) -> Result<Action, StoreError> {
-    [Action::Created, Action::Updated, Action::Deleted, Action::Restored]
+    [Action::Created, Action::Updated, Action::Deleted, Action::Restored, Action::Erased]
         .into_iter()
         .find(|action| action_word(*action) == word)
         .ok_or_else(|| StoreError::Corrupt(format!("`{word}` is no action of a feed entry")))

@@ -30,11 +30,17 @@ pub(super) const HOT: [&str; 2] = [DUE, NEXT_DUE];
 /// What is owed of a damaged record waits until its document has been made again.
 const DUE: &str = "SELECT r.id FROM replicas p CROSS JOIN records r ON r.pk = p.record \
     WHERE p.connection = ? AND p.delivery <> 0 AND p.delivery = ? AND p.due <= ? AND r.model = ? \
-    AND NOT EXISTS (SELECT 1 FROM damages d WHERE d.record = p.record) ORDER BY p.due LIMIT ?";
+    AND NOT EXISTS (SELECT 1 FROM damages d WHERE d.record = p.record) \
+    AND NOT EXISTS (SELECT 1 FROM held_deletes h WHERE h.source IN (0, p.connection) AND h.record = p.record \
+        AND (h.source = 0 OR h.standing = 0)) \
+    ORDER BY p.due LIMIT ?";
 
 const NEXT_DUE: &str = "SELECT p.due FROM replicas p CROSS JOIN records r ON r.pk = p.record \
     WHERE p.connection = ? AND p.delivery <> 0 AND p.delivery = ? AND r.model = ? \
-    AND NOT EXISTS (SELECT 1 FROM damages d WHERE d.record = p.record) ORDER BY p.due LIMIT 1";
+    AND NOT EXISTS (SELECT 1 FROM damages d WHERE d.record = p.record) \
+    AND NOT EXISTS (SELECT 1 FROM held_deletes h WHERE h.source IN (0, p.connection) AND h.record = p.record \
+        AND (h.source = 0 OR h.standing = 0)) \
+    ORDER BY p.due LIMIT 1";
 
 #[async_trait]
 impl Deliveries for SqliteTenant {

@@ -172,7 +172,10 @@ pub(super) fn write(
                 forget(script, names, id);
                 let (word, record) = kind_columns(&kind)?;
                 script
-                    .add("INSERT INTO documents (tenant, id, kind, record, principal, heads, bytes, ops) VALUES (?, ?, ?, ?, ?, ?, ?, ?)")
+                    .add(
+                        "INSERT INTO documents (tenant, id, kind, record, principal, heads, bytes, ops, moved_at) \
+                         VALUES (?, ?, ?, ?, ?, ?, ?, ?, iif(?, CAST(unixepoch('subsec') * 1000 AS INTEGER), NULL))",
+                    )
                     .bind(names.pk)
                     .bind(id.as_bytes().to_vec())
                     .bind(word)
@@ -180,7 +183,8 @@ pub(super) fn write(
                     .bind(principal)
                     .bind(encode_heads(&heads))
                     .bind(signed(saved.len() as u64)?)
-                    .bind(signed(ops)?);
+                    .bind(signed(ops)?)
+                    .bind(record.is_some());
                 script
                     .add("INSERT INTO document_chunks (tenant, id, n, sum, chunk) VALUES (?, ?, 0, ?, ?)")
                     .bind(names.pk)

@@ -131,7 +131,9 @@ async fn connect_writer(options: &SqliteOptions) -> Result<SqliteConnection, Sto
         .pragma("cache_size", format!("-{WRITER_CACHE_KIB}"))
         .pragma("wal_autocheckpoint", CHECKPOINT_PAGES.to_string())
         .pragma("journal_size_limit", LOG_BYTES_MAX.to_string())
-        .pragma("temp_store", "memory");
+        .pragma("temp_store", "memory")
+        // What is freed is overwritten, so that what was erased is not found in the file.
+        .pragma("secure_delete", "ON");
     if let Some(pages) = options.pages_max {
         connect = connect.pragma("max_page_count", pages.to_string());
     }

@@ -2,8 +2,11 @@
 
 pub(crate) mod commits;
 pub(crate) mod documents;
+pub(crate) mod erasures;
 pub(crate) mod feeds;
+pub(crate) mod held;
 pub(crate) mod instance;
 pub(crate) mod matches;
 pub(crate) mod readers;
+pub(crate) mod retention;
 pub(crate) mod work;

@@ -13,13 +13,14 @@ struct Tie {
 }
 
 /// Rows that point at a record that is not there. They serve nobody, so removing them loses nothing.
-pub(super) const ORPHANS: [(&str, &str, &str); 6] = [
+pub(super) const ORPHANS: [(&str, &str, &str); 7] = [
     ("links", "link", "record"),
     ("replicas", "replica", "record"),
     ("match_keys", "match key", "record"),
     ("journal", "journal entry", "record"),
     ("changes", "logged change", "record"),
     ("conflicts", "conflict row", "record"),
+    ("held_deletes", "held delete", "record"),
 ];
 
 const TIES: [Tie; 11] = [

@@ -8,7 +8,7 @@ use crate::store::{
     quarantine::{QuarantineId, Quarantined},
     sqlite::{
         codec::{encode, pk_list, signed},
-        documents,
+        documents, held,
         names::TenantNames,
         script::Script,
     },
@@ -30,6 +30,10 @@ pub(super) fn write(script: &mut Script<'_>, names: &TenantNames, batch: CommitB
     }
     documents::write(script, names, batch.documents)?;
     documents::claim_actors(script, names, batch.actors);
+    held::write(script, names, batch.held)?;
+    for guard in &batch.guards {
+        held::put_guard(script, names, guard)?;
+    }
     Ok(())
 }
 

@@ -148,4 +148,5 @@ fn connections(batch: &CommitBatch) -> impl Iterator<Item = &ConnectionId> {
     of_records
         .chain(batch.checkpoints.iter().map(|checkpoint| &checkpoint.stream.connection))
         .chain(batch.quarantine.iter().map(|row| &row.connection))
+        .chain(batch.guards.iter().filter_map(|guard| guard.source.connection()))
 }
