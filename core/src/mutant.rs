@@ -144,6 +144,10 @@ rules! {
     DeadlineIsWaitedOut,
     /// After a lost answer, a text in which an edit would have split what we added was not written.
     AddedTextIsWhole,
+    /// The reading that closes a write whose answer was lost is begun after the deadline, not only taken in after it.
+    LookFollowsDeadline,
+    /// A reading back that was overtaken by an edit is repeated.
+    ReadBackIsRepeated,
     /// A value that the provider refuses is parked.
     RefusedIsParked,
     /// A parked field is tried again once its value has changed.

@@ -161,6 +161,9 @@ pub struct Intent {
     pub opened: Millis,
     /// Whether the answer was lost: then only a reading can close it.
     pub uncertain: bool,
+    /// The tick at which it was first known that nothing of a lost write can be under way any more.
+    #[serde(default)]
+    pub rested: Option<Tick>,
 }
 
 /// What an intent does.

@@ -10,7 +10,7 @@ use crate::{
     journal::{Heads, Origin},
     mutant::{self, Rule},
     policies::Merge,
-    replica::{Link, Observation, Past, Replica, Source, StoredForm, Written},
+    replica::{Intent, Link, Observation, Past, Replica, Source, StoredForm, Written},
     time::{Clock, Tick},
     value::Value,
 };
@@ -26,6 +26,17 @@ enum Worth {
     Stale,
 }
 
+/// Whether a reading ends a write whose answer was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Closes {
+    /// It shows what became of the write.
+    Yes,
+    /// It came after the deadline but may have been begun before it, and the write may have taken effect behind it.
+    PerhapsTooEarly,
+    /// It does not.
+    No,
+}
+
 impl Pass<'_> {
     pub(super) fn observe(
         &mut self,
@@ -34,13 +45,18 @@ impl Pass<'_> {
     ) -> Result<(), ReconcileError> {
         let replica = self.replica(connection)?;
         if let Some(intent) = &replica.intent {
-            if intent.uncertain && self.settles(replica, &observation) {
-                self.settle_uncertain(connection, &observation)?;
-            } else if self.delete_refused {
+            match self.closes(replica, intent, &observation) {
+                Closes::Yes => self.settle_uncertain(connection, &observation)?,
                 // What is held is judged later as an ordinary reading, which would forget that the delete was refused.
-                return Ok(());
-            } else if !mutant::off(Rule::HoldWhileOpen) {
-                return self.hold(connection, observation);
+                Closes::PerhapsTooEarly if self.delete_refused => return self.note_rest(connection),
+                Closes::PerhapsTooEarly => {
+                    self.note_rest(connection)?;
+                    self.look_again(connection, observation.id.clone());
+                    return self.hold(connection, observation);
+                }
+                Closes::No if self.delete_refused => return Ok(()),
+                Closes::No if mutant::off(Rule::HoldWhileOpen) => {}
+                Closes::No => return self.hold(connection, observation),
             }
         }
         match self.replica(connection)?.link.clone() {
@@ -62,14 +78,39 @@ impl Pass<'_> {
 
     /// Whether a reading ends a write whose answer was lost: it is of the object that was written, and was begun when nothing
     /// could be under way any more. A create is not settled by the end of an object that was lost before.
-    fn settles(&self, replica: &Replica, observation: &Observation) -> bool {
+    fn closes(&self, replica: &Replica, intent: &Intent, observation: &Observation) -> Closes {
         let of_this = match &replica.link {
             Link::Unlinked => !observation.deleted,
             link => link.external_id().is_some_and(|id| *id == observation.id || observation.aliases.contains(id)),
         };
-        let at_rest = replica.delivery.due().is_none_or(|wait_until| wait_until <= self.now.at);
+        let waited = self.is_at_rest(replica) || mutant::off(Rule::DeadlineIsWaitedOut);
         let later = observation.begun > replica.settled || mutant::off(Rule::LostAnswerNeedsLaterRead);
-        of_this && (at_rest || mutant::off(Rule::DeadlineIsWaitedOut)) && observation.source == Source::ById && later
+        if !(intent.uncertain && of_this && waited && observation.source == Source::ById && later) {
+            return Closes::No;
+        }
+        // What a create made proves by being there that nothing is to come.
+        let linked = replica.link.linked().is_some();
+        let begun_before_rest = intent.rested.is_none_or(|rested| observation.begun <= rested);
+        let any_will_do = [Rule::LookFollowsDeadline, Rule::DeadlineIsWaitedOut, Rule::LostAnswerNeedsLaterRead];
+        if linked && begun_before_rest && !any_will_do.into_iter().any(mutant::off) {
+            Closes::PerhapsTooEarly
+        } else {
+            Closes::Yes
+        }
+    }
+
+    /// Whether nothing of a write whose answer was lost can be under way any more.
+    pub(super) fn is_at_rest(&self, replica: &Replica) -> bool {
+        replica.delivery.due().is_none_or(|wait_until| wait_until <= self.now.at)
+    }
+
+    /// Notes that the deadline of a write whose answer was lost has passed: a reading that is begun from now on closes it.
+    pub(super) fn note_rest(&mut self, connection: &ConnectionId) -> Result<(), ReconcileError> {
+        let tick = self.now.tick;
+        if let Some(intent) = &mut self.replica_mut(connection)?.intent {
+            intent.rested.get_or_insert(tick);
+        }
+        Ok(())
     }
 
     /// A replica that has lost its object is linked again only by a read by id: a list may still show the one that is gone.
@@ -98,6 +139,10 @@ impl Pass<'_> {
             return Ok(());
         }
         match self.worth(self.replica(connection)?, &observation) {
+            Worth::Stale if self.is_overtaken_read_back(self.replica(connection)?, &observation) => {
+                self.look_again(connection, observation.id);
+                Ok(())
+            }
             Worth::Stale => {
                 self.out.verdict = Verdict::Stale;
                 Ok(())
@@ -109,6 +154,14 @@ impl Pass<'_> {
             Worth::Counts if observation.deleted => self.observed_deleted(connection, &observation),
             Worth::Counts => self.adopt(connection, observation),
         }
+    }
+
+    /// Whether the reading was to show what our last write met, but somebody's edit came in first: what slipped in before our write
+    /// is still to be looked for.
+    fn is_overtaken_read_back(&self, replica: &Replica, observation: &Observation) -> bool {
+        let by_id = observation.source == Source::ById;
+        let owed = by_id && !replica.written.is_empty() && observation.begun <= replica.settled;
+        owed && !mutant::off(Rule::ReadBackIsRepeated)
     }
 
     fn observe_gone(&mut self, connection: &ConnectionId, observation: Observation) -> Result<(), ReconcileError> {

@@ -25,8 +25,9 @@ impl Pass<'_> {
         self.out.verdict = Verdict::Delivery;
         let side = self.side(connection)?;
         let replica = self.replica(connection)?;
-        if replica.intent.is_some() {
-            return Ok(());
+        if let Some(intent) = &replica.intent {
+            let rests = intent.uncertain && intent.rested.is_none() && self.is_at_rest(replica);
+            return if rests { self.note_rest(connection) } else { Ok(()) };
         }
         if let Some(wait_ms) = unsettled_second(replica, looked_at, conditional) {
             let now = self.now.at;
@@ -54,6 +55,7 @@ impl Pass<'_> {
             expected: replica.version,
             opened: self.now.at,
             uncertain: false,
+            rested: None,
         };
         self.replica_mut(connection)?.intent = Some(intent.clone());
         self.out.intent = Some(intent);

@@ -14,7 +14,7 @@ use syncline_core::{
     value::{Fields, Value},
 };
 
-use story::{Story, fields, reading};
+use story::{DEADLINE_MS, Story, fields, reading};
 
 #[test]
 fn an_edit_goes_to_the_others_and_never_back() {
@@ -198,6 +198,50 @@ fn a_lost_answer_is_settled_by_what_a_later_reading_shows() {
         assert_eq!((story.shows("name"), story.lost()), (format!("\"{stands}\""), lost), "it shows {shown}");
         assert_eq!(story.is_owed("crm"), owed, "it shows {shown}");
     }
+}
+
+/// A reading that arrives after the deadline may have been begun before it, and the write may have taken effect behind it.
+///
+/// Fails without `LookFollowsDeadline`.
+#[test]
+fn a_reading_begun_before_the_deadline_does_not_settle_a_lost_answer() {
+    let mut story = Story::new();
+    story.app_sets("name", "Bea");
+    story.sends("crm");
+    story.answer_is_given_up("crm");
+    let begun_before = story.tick();
+    story.at += DEADLINE_MS;
+    let early = reading("1", &[("name", "Ann"), ("phone", "")], begun_before, story.at);
+    let outcome = story.observes("crm", early);
+    assert_eq!(outcome.verdict, Verdict::Held);
+    assert!(outcome.follow_ups.contains(&FollowUp::Read { connection: "crm".into(), id: "1".into() }));
+    story.reads("crm", "1", &[("name", "Bea"), ("phone", "")]);
+    assert_eq!((story.shows("name"), story.is_owed("crm")), ("\"Bea\"".into(), false));
+}
+
+/// A list row that brings an edit in while the object is being read back makes that reading too early to count: it is repeated.
+///
+/// Fails without `ReadBackIsRepeated`.
+#[test]
+fn a_reading_back_that_was_overtaken_is_repeated() {
+    let mut story = Story::new();
+    story.app_sets("name", "Bea");
+    story.sends("crm");
+    story.accepted("crm", Some(&[("name", "Bea"), ("phone", "")]));
+    let begun = story.tick();
+    story.at += 10_000;
+    let listed = story.tick();
+    let mut row = reading("1", &[("name", "Bea"), ("phone", "2")], listed, story.at);
+    row.source = Source::List;
+    assert_eq!(story.observes("crm", row).verdict, Verdict::Changed);
+    let back = reading("1", &[("name", "Bea"), ("phone", "2")], begun, story.at);
+    let again = FollowUp::Read { connection: "crm".into(), id: "1".into() };
+    assert!(
+        story.observes("crm", back.clone()).follow_ups.contains(&again),
+        "what slipped in is still to be looked for"
+    );
+    story.reads("crm", "1", &[("name", "Bea"), ("phone", "2")]);
+    assert!(!story.observes("crm", back).follow_ups.contains(&again), "it has been looked for");
 }
 
 /// Fails without `FoundIsFirstSight`: what an older object held before is no edit of it.

@@ -129,11 +129,18 @@ impl Story {
         self.ends(system, Receipt::Applied { id: "1".into(), answer, whole: false })
     }
 
-    /// The write's answer was lost, and the time passes in which it could still arrive.
+    /// The write's answer was lost, the time passes in which it could still arrive, and the writer comes to look what became of it.
     pub(crate) fn answer_lost(&mut self, system: &str) {
+        self.answer_is_given_up(system);
+        self.at += DEADLINE_MS;
+        let input = Input::Prepare { connection: system.into(), looked_at: Millis(self.at), conditional: false };
+        assert_eq!(self.give(input).intent, None, "the write is still open");
+    }
+
+    /// The write's answer was lost just now.
+    pub(crate) fn answer_is_given_up(&mut self, system: &str) {
         let wait_until = Millis(self.at + DEADLINE_MS);
         self.ends(system, Receipt::Unknown { message: "timeout".into(), wait_until });
-        self.at += DEADLINE_MS;
     }
 
     /// Sends what is owed and has it accepted, read back as it was sent.

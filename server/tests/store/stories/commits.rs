@@ -34,6 +34,7 @@ pub(crate) async fn a_record_comes_back_as_it_was_committed(store: Arc<dyn Store
         expected: Some(RemoteVersion { stamp: NOW, precision_ms: 1 }),
         opened: NOW,
         uncertain: true,
+        rested: None,
     });
     let mut wanted = commit.state.clone();
     wanted.revision = 1;
