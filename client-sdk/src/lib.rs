@@ -33,7 +33,7 @@
 //!   Automerge document. `fields`: between an application's types and a document's fields.
 //! * [`store`]: what is kept on this machine. `transport`: how the engine reaches the server.
 //! * `api`: one server's HTTP API and how a call is made. `error`: how calls fail. `page`: lists.
-//! * `records`, `history`, `changes`, `conflicts`, `connections`, `syncs`, `deliveries`, `quarantine`, `erasures`:
+//! * `records`, `history`, `identity`, `changes`, `conflicts`, `connections`, `syncs`, `deliveries`, `quarantine`, `erasures`:
 //!   one resource each, with the calls it takes.
 //! * `live`: the live feed, through lost connections.
 
@@ -50,6 +50,7 @@ mod erasures;
 mod error;
 mod fields;
 mod history;
+mod identity;
 mod live;
 mod page;
 mod quarantine;
@@ -79,6 +80,7 @@ pub use self::{
     error::{Error, FieldProblem, Problem},
     fields::{Counter, Text, Timestamp, Unfit},
     history::{HistoryEntry, Written},
+    identity::{IdentityChanged, IdentityObject, IdentityOperation, IdentityUndone, RecordLink},
     live::{Event, Live},
     page::{At, Page},
     quarantine::{QuarantinedRecord, QuarantinedRow, RebuiltRecord},

@@ -1,7 +1,6 @@
 //! Quarantine: provider rows that could not be taken in.
 
 use serde::{Deserialize, Serialize};
-
 use syncline_core::ids::RecordId;
 
 use crate::{
@@ -58,6 +57,12 @@ pub struct RebuiltRecord {
     pub how: String,
 }
 
+/// A record that was made of a row.
+#[derive(Deserialize)]
+struct Separated {
+    record: RecordId,
+}
+
 impl Api {
     /// A page of records whose documents are damaged.
     ///
@@ -83,6 +88,15 @@ impl Api {
     /// See [`Error`].
     pub async fn quarantine(&self, connection: Option<&str>, at: &At) -> Result<Page<QuarantinedRow>, Error> {
         self.get(&["v1", "quarantine"]).query(&[("connection", connection)]).query(at).read().await
+    }
+
+    /// Makes an object that could be any of several records one of its own.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn separate_quarantined(&self, id: i64) -> Result<RecordId, Error> {
+        let made: Separated = self.post(&["v1", "quarantine", &id.to_string(), "separate"]).read().await?;
+        Ok(made.record)
     }
 
     /// Tries to take a row in again.

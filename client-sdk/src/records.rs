@@ -40,6 +40,9 @@ pub struct RecordMeta {
     pub last_action: String,
     /// Since when it is deleted.
     pub deleted_at: Option<String>,
+    /// The record that it was merged into, where it was; such a record is deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub merged_into: Option<RecordId>,
     /// The place of its last change in the feed.
     pub cursor: u64,
     /// The URL of its document, for clients of `/v1/repo`; `None` where the server does not serve documents.

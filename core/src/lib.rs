@@ -8,7 +8,7 @@
 //! * [`document`], [`journal`], [`replica`], [`conflict`], [`record`]: what is kept of a record.
 //! * [`writer`]: the lives of the store, in each of which the service writes under actors of its own.
 //! * [`reconcile`]: state and one input in, an outcome out.
-//! * [`matching`]: which record a newly seen object is.
+//! * [`matching`]: which record a newly seen object is. [`identity`]: what a person decided about that.
 //! * [`remote`]: the data that connectors speak.
 //! * [`read`], [`outbox`], [`budget`]: backfill and incremental reads, deliveries and rate limits as state machines.
 //! * [`guard`]: how many deletes at once are too many to pass without a person.
@@ -20,6 +20,7 @@ pub mod budget;
 pub mod conflict;
 pub mod document;
 pub mod guard;
+pub mod identity;
 pub mod ids;
 pub mod journal;
 pub mod live;

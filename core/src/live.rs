@@ -56,6 +56,9 @@ pub struct FeedEvent {
     pub fields: JsonFields,
     /// The fields that changed, each with who wrote the value that stands now.
     pub changed: Vec<ChangedField>,
+    /// Of a record that was deleted by being merged: the record that it went into. Left out otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub merged_into: Option<RecordId>,
     /// When it was committed.
     #[serde(with = "rfc3339")]
     pub at: Millis,
@@ -256,6 +259,7 @@ mod tests {
                 record: RecordId(uuid::Uuid::from_u128(1)),
                 model: "contact".into(),
                 action: Action::Updated,
+                merged_into: None,
                 version: 3,
                 fields: JsonFields::from_iter([
                     ("stage".to_owned(), json!("customer")),

@@ -31,6 +31,8 @@ pub struct RecordState {
     pub fields: Fields,
     /// Since when the record is deleted.
     pub deleted: Option<Millis>,
+    /// The record that this one was merged into; such a record is deleted, and has no linked object.
+    pub merged_into: Option<RecordId>,
     /// The Automerge document.
     pub document: Document,
     /// The journal since the document's epoch began, oldest first.

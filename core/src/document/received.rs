@@ -180,6 +180,18 @@ impl Document {
         Ok(())
     }
 
+    /// Makes the document say no longer that its content has moved.
+    pub fn stay(&mut self, actor: &Actor, at: Millis) -> Result<(), DocumentError> {
+        self.change(actor, |doc| {
+            let mut tx = doc.transaction();
+            if tx.get(ROOT, "moved_to")?.is_some() {
+                tx.delete(ROOT, "moved_to")?;
+            }
+            Ok(tx.commit_with(commit_options(at)).0)
+        })?;
+        Ok(())
+    }
+
     /// Whether the document says that its record is deleted.
     pub fn says_deleted(&mut self) -> Result<bool, DocumentError> {
         Ok(marks_deleted(self.load()?, None))

@@ -176,13 +176,24 @@ impl Pass<'_> {
         value: &Value,
     ) -> Result<Option<FieldEdit>, ReconcileError> {
         let clock = self.clock_of(observation, name);
+        self.contest_by(&Origin::Connection(connection.clone()), name, value, clock)
+    }
+
+    /// A value that grew apart from what stands in the record, whoever wrote it.
+    pub(super) fn contest_by(
+        &mut self,
+        origin: &Origin,
+        name: &FieldName,
+        value: &Value,
+        clock: Clock,
+    ) -> Result<Option<FieldEdit>, ReconcileError> {
         match self.plan.model.field(name).map(|field| field.policy.merge()) {
             None => Ok(None),
-            Some(Merge::Text | Merge::Counter) => self.meet_as_wholes(connection, name, value, clock),
+            Some(Merge::Text | Merge::Counter) => self.meet_as_wholes(origin, name, value, clock),
             Some(Merge::Register | Merge::Set) => {
                 let sees_all = mutant::off(Rule::LinkMovesNoHeads);
                 let heads = if sees_all { self.state.document.heads().clone() } else { Heads::new() };
-                self.edit_at(connection, name, Value::Null, value.clone(), clock, heads)
+                self.edit_at(origin, name, Value::Null, value.clone(), clock, heads)
             }
         }
     }
@@ -190,7 +201,7 @@ impl Pass<'_> {
     /// Two whole values that grew apart cannot be merged by their parts: one stands, the other is kept.
     pub(super) fn meet_as_wholes(
         &mut self,
-        connection: &ConnectionId,
+        origin: &Origin,
         name: &FieldName,
         value: &Value,
         clock: Clock,
@@ -204,7 +215,7 @@ impl Pass<'_> {
             return Ok(Some(edit));
         };
         let op = self.name_of_unseen(name, value, clock.at);
-        let newcomer = Candidate { op, value: value.clone(), origin: Origin::Connection(connection.clone()), clock };
+        let newcomer = Candidate { op, value: value.clone(), origin: origin.clone(), clock };
         let contenders =
             [Contender { candidate: &standing, arrival: 0 }, Contender { candidate: &newcomer, arrival: 1 }];
         if policies::choose(field, &contenders, &|origin| self.plan.rank(origin)) == Choice::Winner(1) {

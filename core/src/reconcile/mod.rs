@@ -13,18 +13,23 @@
 //! * [`prepare`]: computes what a delivery sends and opens the intent.
 //! * [`receipt`]: closes the intent.
 //! * [`renew`]: a long history begins anew. [`rebuild`]: a damaged document is made again.
+//! * [`identity`]: what a person decides about which object is which record; [`unite`] and [`part`] are its halves that
+//!   concern two records.
 
 mod agree;
 mod deletes;
 mod edit;
+pub mod identity;
 mod link;
 mod merge;
 mod observe;
+mod part;
 mod prepare;
 mod rebuild;
 mod receipt;
 mod receive;
 mod renew;
+mod unite;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -299,6 +304,9 @@ pub enum ReconcileError {
         "the journal has no entry for change {0}, so the record's history is incomplete: restore the database from a backup"
     )]
     Journal(crate::journal::Hash),
+    /// The record's identity does not allow it now.
+    #[error(transparent)]
+    Identity(#[from] identity::Refusal),
 }
 
 /// Creates a record from the first reading of an object that matches no record.
@@ -336,6 +344,12 @@ pub fn create_from_document(
 
 /// Applies one input to a record.
 pub fn reconcile(plan: &SyncPlan, state: &mut RecordState, input: Input, now: Now) -> Result<Outcome, ReconcileError> {
+    if let Some(into) = state.merged_into {
+        // A damaged document is begun anew whatever became of its record.
+        if !matches!(input, Input::StartOver) {
+            return after_a_merge(state, into, &input);
+        }
+    }
     let mut pass = Pass::new(plan, state, now);
     match input {
         Input::Observed { connection, observation } => pass.observe(&connection, observation)?,
@@ -356,6 +370,22 @@ pub fn reconcile(plan: &SyncPlan, state: &mut RecordState, input: Input, now: No
         Input::StartOver => pass.start_over()?,
     }
     pass.finish()
+}
+
+/// A record that was merged into another takes no edits of its own, and nothing is owed to anybody.
+fn after_a_merge(state: &RecordState, into: RecordId, input: &Input) -> Result<Outcome, ReconcileError> {
+    match input {
+        Input::Edited(_) | Input::Received(_) | Input::Replayed(_) | Input::Replay { .. } => {
+            Err(identity::Refusal::Merged { record: state.id, into }.into())
+        }
+        Input::Receipt { connection, intent, .. } => Err(ReconcileError::NoIntent(*intent, connection.clone())),
+        Input::Observed { .. }
+        | Input::DeleteRefused { .. }
+        | Input::Prepare { .. }
+        | Input::Merged { .. }
+        | Input::Renew
+        | Input::StartOver => Ok(Outcome::new()),
+    }
 }
 
 /// One pass over a record: the state under change and what came of it so far.
@@ -475,6 +505,7 @@ fn newborn(
         version: 1,
         fields,
         deleted: None,
+        merged_into: None,
         document,
         journal: vec![entry],
         replicas,

@@ -348,14 +348,14 @@ impl Pass<'_> {
     ) -> Result<Option<FieldEdit>, ReconcileError> {
         let reflected = self.replica(connection)?.reflected.of(name).clone();
         let clock = self.clock_of(observation, name);
-        self.edit_at(connection, name, old, new.clone(), clock, reflected)
+        self.edit_at(&Origin::Connection(connection.clone()), name, old, new.clone(), clock, reflected)
     }
 
     /// An edit at heads that may be empty: a system that has seen nothing of the field meets whatever stands there now.
     /// `None` where the value was kept as a conflict instead.
     pub(super) fn edit_at(
         &mut self,
-        connection: &ConnectionId,
+        origin: &Origin,
         name: &FieldName,
         old: Value,
         new: Value,
@@ -364,7 +364,7 @@ impl Pass<'_> {
     ) -> Result<Option<FieldEdit>, ReconcileError> {
         let merge = self.plan.model.field(name).map(|field| field.policy.merge());
         if heads.is_empty() && merge == Some(Merge::Text) {
-            return self.meet_as_wholes(connection, name, &new, clock);
+            return self.meet_as_wholes(origin, name, &new, clock);
         }
         let (heads, unseen) = if heads.is_empty() {
             let standing = self.standing(name)?.map(|candidate| candidate.op);
@@ -423,7 +423,7 @@ impl Pass<'_> {
             for past in past {
                 let clock = Clock::exact(past.at);
                 let (old, new, heads) = (written.before.clone(), past.value.clone(), written.heads.clone());
-                slipped.extend(self.edit_at(connection, name, old, new, clock, heads)?);
+                slipped.extend(self.edit_at(&Origin::Connection(connection.clone()), name, old, new, clock, heads)?);
             }
         }
         Ok(slipped)

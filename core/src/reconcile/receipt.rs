@@ -137,6 +137,7 @@ impl Pass<'_> {
     ) -> Result<(), ReconcileError> {
         answer.source = Source::Answer;
         answer.begun = self.now.tick;
+        let origin = crate::journal::Origin::Connection(connection.clone());
         let mut edits = Vec::new();
         for (name, sent) in &intent.fields {
             let Some(shown) = answer.fields.remove(name) else { continue };
@@ -148,14 +149,13 @@ impl Pass<'_> {
             } else {
                 let (old, heads) = self.before_write(connection, name)?;
                 let clock = self.clock_of(&answer, name);
-                edits.extend(self.edit_at(connection, name, old, shown.clone(), clock, heads)?);
+                edits.extend(self.edit_at(&origin, name, old, shown.clone(), clock, heads)?);
                 self.replica_mut(connection)?.baseline.insert(name.clone(), shown);
             }
             if clean {
                 self.replica_mut(connection)?.written.remove(name);
             }
         }
-        let origin = crate::journal::Origin::Connection(connection.clone());
         let actor = self.connection_actor(connection);
         for (name, hash) in self.make_edits(&origin, &actor, edits)? {
             self.replica_mut(connection)?.reflected.set(&name, vec![hash]);

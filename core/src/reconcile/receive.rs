@@ -98,7 +98,7 @@ impl Pass<'_> {
         for (name, (old, new)) in replayed.fields {
             let Some(field) = self.plan.model.field(&name) else { continue };
             let standing = self.state.fields.get(&name).cloned().unwrap_or_default();
-            let Some(value) = admitted(field, merged(field, &old, &new, &standing)?) else { continue };
+            let Some(value) = admitted(field, merged_value(field, &old, &new, &standing)?) else { continue };
             let meets = field.policy.merge() == Merge::Register && !standing.same_as(&old) && !standing.same_as(&value);
             if meets && !mutant::off(Rule::LateEditIsBeside) {
                 let (heads, unseen) = self.before_others(&name, field, &old)?;
@@ -215,7 +215,7 @@ impl Pass<'_> {
         let wanted = match self.unfit.contains(&(name.clone(), hash)) {
             true => before.clone(),
             false if field.in_place && !field.misshapen => shown.clone(),
-            false => merged(declared, &field.old, &field.new, &before)?,
+            false => merged_value(declared, &field.old, &field.new, &before)?,
         };
         if declared.policy.merge() == Merge::Text && field.old.is_blank() && !before.is_blank() && wanted != before {
             self.keep_other_text(name, hash, &before, &wanted);
@@ -381,7 +381,7 @@ fn admitted(field: &Field, value: Value) -> Option<Value> {
 }
 
 /// What the client's edit makes of a value that others have changed meanwhile.
-fn merged(field: &Field, old: &Value, new: &Value, standing: &Value) -> Result<Value, ReconcileError> {
+pub(super) fn merged_value(field: &Field, old: &Value, new: &Value, standing: &Value) -> Result<Value, ReconcileError> {
     Ok(match (field.policy.merge(), new) {
         _ if mutant::off(Rule::ReplacedObjectIsMerged) => new.clone(),
         (Merge::Set, Value::Set(new)) => {

@@ -40,6 +40,17 @@ impl Pass<'_> {
         if !may_renew(self.plan, self.state) {
             return Ok(());
         }
+        let (mut sealed, hash) = self.begin_epoch()?;
+        let (service, moved_to) = (self.service_actor(), self.state.document_id().url());
+        sealed.document.mirror(&service, &self.plan.model, &self.state.fields, None, &moved_to, self.now.at)?;
+        self.reflect(hash);
+        self.out.sealed = Some(Box::new(sealed));
+        Ok(())
+    }
+
+    /// Puts a new document in the place of the one that is there, with what stands and nothing else. What is left behind does
+    /// not say yet where its content went.
+    pub(super) fn begin_epoch(&mut self) -> Result<(Sealed, Hash), ReconcileError> {
         let genesis = self.repeat_genesis()?;
         let (mut clocks, mut origins) = (BTreeMap::new(), BTreeMap::new());
         let names: Vec<FieldName> = self.state.fields.keys().cloned().collect();
@@ -50,19 +61,15 @@ impl Pass<'_> {
             }
         }
         let (tenant, model) = (&self.state.tenant, &self.plan.model);
-        let sealed_id = self.state.document_id();
+        let id = self.state.document_id();
         self.state.epoch = self.plan.writer.record_epoch(Some(self.state.epoch));
         let (document, hash) =
             Document::renewed(&Actor::epoch(tenant, self.state.id, self.state.epoch), model, &self.state.fields)?;
-        let mut sealed = std::mem::replace(&mut self.state.document, document);
-        let (service, moved_to) = (self.service_actor(), self.state.document_id().url());
-        sealed.mirror(&service, model, &self.state.fields, None, &moved_to, self.now.at)?;
+        let document = std::mem::replace(&mut self.state.document, document);
         self.state.journal.clear();
         let ops = Ops::Genesis { clock: Clock::exact(self.now.at), clocks, origins, values: Fields::new() };
         self.record(ChangeEntry { hash, at: self.now.at, origin: Origin::Service, ops });
-        self.reflect(hash);
-        self.out.sealed = Some(Box::new(Sealed { id: sealed_id, document: sealed, genesis }));
-        Ok(())
+        Ok((Sealed { id, document, genesis }, hash))
     }
 
     /// Every system has seen the first change of the epoch.

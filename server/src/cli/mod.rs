@@ -15,6 +15,7 @@ mod failure;
 mod faults;
 mod fields;
 mod finding;
+mod identity;
 mod logging;
 mod output;
 mod paging;

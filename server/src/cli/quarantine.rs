@@ -39,6 +39,11 @@ enum Verb {
         /// The row.
         id: i64,
     },
+    /// Make an object that could be any of several records one of its own. To settle it otherwise: `syncline records link`.
+    Separate {
+        /// The row.
+        id: i64,
+    },
 }
 
 impl Quarantine {
@@ -55,6 +60,12 @@ impl Quarantine {
                 Ok(output.show(&Listed { page, records }, |output, listed| {
                     records_table(output, &listed.records)?;
                     table(output, &listed.page)
+                })?)
+            }
+            Verb::Separate { id } => {
+                let record = api.separate_quarantined(id).await?;
+                Ok(output.show(&json!({"id": id, "record": record}), |output, _| {
+                    output.line(format!("row {id} is record {record} now"))
                 })?)
             }
             Verb::Replay { id } => {

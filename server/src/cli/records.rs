@@ -9,7 +9,7 @@ use syncline_client::{Api, At, HistoryEntry, Page, RebuiltRecord, Record, Record
 use super::{
     erasures,
     failure::Failure,
-    fields,
+    fields, identity,
     output::{Item, Output, Tone, plain},
     paging::Paging,
     target::Target,
@@ -118,6 +118,8 @@ enum Verb {
         /// The change, from the record's history.
         change: String,
     },
+    #[command(flatten)]
+    Identity(identity::Verb),
 }
 
 #[derive(Args)]
@@ -138,11 +140,11 @@ struct List {
 }
 
 #[derive(Args)]
-struct Named {
+pub(super) struct Named {
     /// The model, such as `contact`.
-    model: String,
+    pub(super) model: String,
     /// The record's id.
-    id: RecordId,
+    pub(super) id: RecordId,
 }
 
 impl Records {
@@ -166,6 +168,7 @@ impl Records {
                 api.delete_record(&named.model, named.id, if_version).await?;
                 named.show(&api, output).await
             }
+            Verb::Identity(verb) => verb.run(&api, output).await,
             Verb::Undelete(named) => {
                 api.undelete_record(&named.model, named.id).await?;
                 named.show(&api, output).await

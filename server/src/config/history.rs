@@ -85,6 +85,7 @@ mod tests {
             version: 1,
             fields: Fields::new(),
             deleted: None,
+            merged_into: None,
             document: Document::from_saved(vec![0; bytes], vec![Hash([0; 32])]),
             journal: vec![entry; changes],
             replicas: Default::default(),

@@ -160,6 +160,13 @@ impl Barred {
                 let Some(side) = plan.sides.get(connection) else { return Vec::new() };
                 vec![self.object(tenant, connection, &side.object, &observation.id)]
             }
+            Arrival::Decided { decision, .. } => {
+                let named = decision.object().and_then(|(connection, id)| {
+                    let side = plan.sides.get(connection)?;
+                    Some(self.object(tenant, connection, &side.object, id))
+                });
+                named.into_iter().collect()
+            }
             Arrival::Created { record, .. } => vec![self.record(tenant, *record)],
             Arrival::Begun { document, .. } => vec![self.document(tenant, *document)],
             Arrival::Known { .. } | Arrival::Received { .. } => Vec::new(),

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use syncline_core::ids::{ConnectionId, ModelName, RecordId, TenantId};
+use syncline_core::{
+    identity::OperationId,
+    ids::{ConnectionId, ExternalId, ModelName, RecordId, TenantId},
+};
 
 use super::intake::Rebuilt;
 use crate::store::erasures::{ErasureId, Receipt};
@@ -79,6 +82,21 @@ pub trait Commands: Send + Sync {
     /// Lets in again what an erasure keeps out.
     async fn readmit(&self, who: &Principal, erasure: ErasureId) -> Result<Receipt, CommandError>;
 
+    /// Changes which object is which record; the operation can be taken back. `None` where it is so already.
+    async fn change_identity(
+        &self,
+        who: &Principal,
+        model: &ModelName,
+        id: RecordId,
+        change: IdentityChange,
+    ) -> Result<Option<OperationId>, CommandError>;
+
+    /// Takes an operation on identity back; one that was taken back before stays so.
+    async fn undo(&self, who: &Principal, operation: OperationId) -> Result<(), CommandError>;
+
+    /// Makes an object that is held in quarantine, because it could be one of several records, a record of its own.
+    async fn separate(&self, who: &Principal, id: i64) -> Result<RecordId, CommandError>;
+
     /// Takes in a webhook: verifies it, stores its hints durably and returns; processing comes later.
     async fn webhook(&self, connection: &ConnectionId, request: IncomingWebhook) -> Result<usize, CommandError>;
 }
@@ -104,6 +122,33 @@ pub struct Edit {
     pub if_version: Option<u64>,
     /// Also bring the record back if it is deleted.
     pub restore: bool,
+}
+
+/// What a person decides about a record's identity.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IdentityChange {
+    /// It is this object.
+    Link {
+        /// In which connection.
+        connection: ConnectionId,
+        /// Which object.
+        object: ExternalId,
+    },
+    /// It is not the object that it is linked to, which lives on by itself.
+    Unlink {
+        /// In which connection.
+        connection: ConnectionId,
+    },
+    /// Another record is the same, and goes into it.
+    Merge {
+        /// The other record.
+        absorbed: RecordId,
+    },
+    /// The object that it is linked to is a record of its own.
+    Split {
+        /// In which connection.
+        connection: ConnectionId,
+    },
 }
 
 /// Which value of a conflict is to stand.

@@ -5,9 +5,10 @@ use std::{collections::BTreeSet, sync::Arc};
 use async_trait::async_trait;
 use syncline_connectors::connector::{Hint, WebhookDelivery};
 use syncline_core::{
+    identity::OperationId,
     ids::{ConnectionId, FieldName, ModelName, RecordId, TenantId},
     model::Model,
-    reconcile::{ClientEdit, Input},
+    reconcile::{ClientEdit, Input, ReconcileError, identity::Refusal},
     record::RecordState,
     remote::RemoteObject,
     replica::Source,
@@ -17,8 +18,11 @@ use syncline_core::{
 use super::{
     Engine,
     clock::Clock,
-    commands::{Choice, CommandError, Commands, Edit, FieldFault, IncomingWebhook, JsonFields, Principal, Steering},
-    intake::{Arrival, Batch, IntakeError, Rebuilt},
+    commands::{
+        Choice, CommandError, Commands, Edit, FieldFault, IdentityChange, IncomingWebhook, JsonFields, Principal,
+        Steering,
+    },
+    intake::{Arrival, Batch, IntakeError, Rebuilt, Taken},
     side::{RunningSide, RunningSync},
 };
 use crate::store::{
@@ -62,6 +66,9 @@ impl Commands for Engine {
         let sync = self.sync_of(&who.tenant, model)?;
         let fields = canonical(&sync.plan.model, edit.fields)?;
         let state = self.record(&who.tenant, model, id, edit.if_version).await?;
+        if let Some(into) = state.merged_into {
+            return Err(CommandError::Conflict(Refusal::Merged { record: id, into }.to_string()));
+        }
         if state.deleted.is_some() && !edit.restore {
             return Err(CommandError::Conflict(format!("record {id} is deleted: undelete it before editing it")));
         }
@@ -222,6 +229,24 @@ impl Commands for Engine {
         self.eraser.readmit(who, erasure).await
     }
 
+    async fn change_identity(
+        &self,
+        who: &Principal,
+        model: &ModelName,
+        id: RecordId,
+        change: IdentityChange,
+    ) -> Result<Option<OperationId>, CommandError> {
+        self.decide_identity(who, model, id, change).await
+    }
+
+    async fn undo(&self, who: &Principal, operation: OperationId) -> Result<(), CommandError> {
+        self.undo_operation(who, operation).await
+    }
+
+    async fn separate(&self, who: &Principal, id: i64) -> Result<RecordId, CommandError> {
+        self.separate_held(who, id).await
+    }
+
     async fn webhook(&self, connection: &ConnectionId, request: IncomingWebhook) -> Result<usize, CommandError> {
         let unknown = || CommandError::NotFound(format!("connection `{connection}` receives no webhooks"));
         let side = self.sides.iter().find(|side| side.connection == *connection).ok_or_else(unknown)?;
@@ -247,7 +272,7 @@ impl Commands for Engine {
 }
 
 impl Engine {
-    fn sync_of(&self, tenant: &TenantId, model: &ModelName) -> Result<Arc<RunningSync>, CommandError> {
+    pub(super) fn sync_of(&self, tenant: &TenantId, model: &ModelName) -> Result<Arc<RunningSync>, CommandError> {
         self.syncs
             .iter()
             .find(|sync| sync.plan.tenant == *tenant && sync.plan.model.name == *model)
@@ -294,7 +319,7 @@ impl Engine {
         states.pop().ok_or_else(|| CommandError::NotFound(format!("there is no record {id}")))
     }
 
-    async fn record(
+    pub(super) async fn record(
         &self,
         tenant: &TenantId,
         model: &ModelName,
@@ -333,12 +358,17 @@ impl Engine {
     }
 
     async fn take(&self, sync: &RunningSync, batch: Batch) -> Result<(), CommandError> {
-        let taken = self.intake.take(&sync.name, &sync.plan, batch).await.map_err(refused)?;
+        self.take_in(sync, batch).await.map(drop).map_err(refused)
+    }
+
+    /// Takes a batch in and passes on what it calls for.
+    pub(super) async fn take_in(&self, sync: &RunningSync, batch: Batch) -> Result<Taken, IntakeError> {
+        let taken = self.intake.take(&sync.name, &sync.plan, batch).await?;
         if let Some(side) = self.sides.iter().find(|side| side.sync.name == sync.name) {
             side.follow(&taken.follow_ups);
             side.stir();
         }
-        Ok(())
+        Ok(taken)
     }
 }
 
@@ -416,16 +446,23 @@ fn canonical(model: &Model, fields: JsonFields) -> Result<Fields, CommandError> 
     if faults.is_empty() { Ok(values) } else { Err(CommandError::Invalid(faults)) }
 }
 
-fn unavailable(error: StoreError) -> CommandError {
+pub(super) fn unavailable(error: StoreError) -> CommandError {
     CommandError::Unavailable(error.to_string())
 }
 
-fn refused(error: IntakeError) -> CommandError {
+pub(super) fn refused(error: IntakeError) -> CommandError {
     match error {
         IntakeError::Commit(CommitError::Stale(_)) => {
             CommandError::Conflict("the record is being changed by others all the time: try again".into())
         }
-        error @ (IntakeError::Damaged { .. } | IntakeError::Erased { .. }) => CommandError::Conflict(error.to_string()),
+        error @ (IntakeError::Damaged { .. } | IntakeError::Erased { .. } | IntakeError::ErasedObject { .. }) => {
+            CommandError::Conflict(error.to_string())
+        }
+        IntakeError::Commit(CommitError::Taken { connection, object, id, holder }) => CommandError::Conflict(format!(
+            "{object} {id} of connection `{connection}` belongs to record {holder} by now: two records cannot share one object, \
+             so unlink it there, or merge the two records"
+        )),
+        IntakeError::Reconcile(ReconcileError::Identity(refusal)) => CommandError::Conflict(refusal.to_string()),
         IntakeError::VersionMismatch { expected, current } => CommandError::VersionMismatch { expected, current },
         error => CommandError::Unavailable(error.to_string()),
     }

@@ -8,7 +8,7 @@
 //!   answered about deletes that waited.
 //! * [`writer`]: deliveries of one side.
 //! * [`session`]: a connection's credentials, budgets and retries. [`side`]: what the tasks of a side share.
-//! * [`commands`], [`desk`]: what HTTP handlers ask, and the answers. [`documents`]: what holders of documents ask.
+//! * [`commands`], [`desk`], `identity`: what HTTP handlers ask, and the answers. [`documents`]: what holders of documents ask.
 //! * [`erasure`], [`barred`]: records that are removed for good, and what keeps them from coming back by accident.
 //! * [`clock`], [`tally`]: time and counts. `keeper`: drops what is only kept for a while.
 
@@ -20,6 +20,7 @@ mod desk;
 pub mod documents;
 mod echoes;
 mod erasure;
+mod identity;
 pub mod intake;
 mod keeper;
 mod looker;

@@ -12,7 +12,7 @@ use syncline_core::{
     plan::{Side, SyncPlan},
     reconcile::FollowUp,
     remote::{MalformedRow, Page, ProviderError, RemoteObject},
-    replica::Source,
+    replica::{Observation, Source},
     time::{Millis, Tick},
 };
 use tokio::sync::{Notify, watch};
@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     clock::Clock,
     echoes::Echoes,
-    intake::{Arrival, Batch, Intake, IntakeError},
+    intake::{Arrival, Batch, Decision, Intake, IntakeError, Taken},
     session::Session,
     tally::Tally,
 };
@@ -138,6 +138,15 @@ pub enum StepError {
     /// The provider's paging.
     #[error(transparent)]
     Read(#[from] syncline_core::read::ReadFault),
+}
+
+/// What became of a decision about an object.
+#[derive(Debug)]
+pub enum Decided {
+    /// It was carried out.
+    Taken(Box<Taken>),
+    /// The object cannot be read, for this reason.
+    Unreadable(String),
 }
 
 /// The parts that a side is made of.
@@ -371,24 +380,55 @@ impl RunningSide {
         let _single_flight = self.looking.lock().await;
         let looked_at = self.session.provider_now();
         let Some(side) = self.part() else { return Ok(looked_at) };
-        let fields = self.remote_fields();
-        let reader = self.session.connector.reader();
-        for chunk in ids.chunks(reader.by_id_max().max(1)) {
-            let begun = self.clock.tick().await?;
-            let objects = self
-                .session
-                .call(Call::live(CallKind::Read), |credentials| {
-                    let fields = &fields;
-                    async move { reader.by_id(&credentials, &side.object, chunk, fields, side.history).await }
-                })
-                .await?;
-            let (arrivals, quarantine) = self.arrivals(objects, Source::ById, begun);
+        for chunk in ids.chunks(self.session.connector.reader().by_id_max().max(1)) {
+            let (arrivals, quarantine) = self.read(side, chunk).await?;
             self.take(Batch { arrivals, quarantine, ..Batch::default() }).await?;
         }
         if !hints.is_empty() {
             self.take(Batch { hints_done: hints, ..Batch::default() }).await?;
         }
         Ok(looked_at)
+    }
+
+    /// Reads one object by id and takes in what a person decided about it; what was held of it for a person is settled.
+    ///
+    /// # Errors
+    /// The provider's, or intake's.
+    pub async fn decide(
+        &self,
+        id: &ExternalId,
+        by: &str,
+        decision: impl FnOnce(Box<Observation>) -> Decision,
+    ) -> Result<Decided, StepError> {
+        let _single_flight = self.looking.lock().await;
+        let nowhere = || Decided::Unreadable(NOWHERE.to_owned());
+        let Some(side) = self.part() else { return Ok(nowhere()) };
+        let (arrivals, quarantine) = self.read(side, std::slice::from_ref(id)).await?;
+        let Some(Arrival::Observed { observation, .. }) = arrivals.into_iter().next() else {
+            let reason = quarantine.into_iter().next().map(|row| row.reason);
+            return Ok(reason.map_or_else(nowhere, Decided::Unreadable));
+        };
+        let ids = [id.clone(), observation.id.clone()];
+        let held = self.tenant().find_quarantined(&self.connection, &side.object, &ids).await?;
+        let released = held.into_iter().map(|(_, row)| row).collect();
+        let decision = Arrival::Decided { by: by.to_owned(), decision: decision(Box::new(observation)) };
+        let taken = self.take(Batch { arrivals: vec![decision], released, ..Batch::default() }).await?;
+        Ok(Decided::Taken(Box::new(taken)))
+    }
+
+    /// Reads objects by id, as many as one call takes.
+    async fn read(&self, side: &Side, ids: &[ExternalId]) -> Result<(Vec<Arrival>, Vec<Quarantined>), StepError> {
+        let fields = self.remote_fields();
+        let reader = self.session.connector.reader();
+        let begun = self.clock.tick().await?;
+        let objects = self
+            .session
+            .call(Call::live(CallKind::Read), |credentials| {
+                let fields = &fields;
+                async move { reader.by_id(&credentials, &side.object, ids, fields, side.history).await }
+            })
+            .await?;
+        Ok(self.arrivals(objects, Source::ById, begun))
     }
 
     /// This side's state as stored, or the one it begins with.

@@ -74,6 +74,10 @@ pub(super) struct ChangeView {
     fields: serde_json::Map<String, serde_json::Value>,
     /// The fields that changed.
     changed: Vec<ChangedFieldView>,
+    /// Of a record that was deleted by being merged: the record that it went into.
+    #[schema(format = "uuid", nullable = false)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    merged_into: Option<String>,
     /// When it was committed.
     #[schema(format = DateTime)]
     at: String,
@@ -199,6 +203,7 @@ impl From<Change> for ChangeView {
             version: event.version,
             fields: event.fields,
             changed: event.changed.into_iter().map(ChangedFieldView::from).collect(),
+            merged_into: event.merged_into.map(|record| record.to_string()),
             at: event.at.to_rfc3339(),
         }
     }

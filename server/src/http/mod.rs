@@ -3,7 +3,7 @@
 //! # Layout
 //!
 //! * [`state`]: what handlers can reach. `auth`: who calls, and with it whose data. `input`: what they send.
-//! * `records`, `changes`, `conflicts`, `connections`, `syncs`, `deliveries`, `quarantine`, `erasures`, `webhooks`, `live`, `repo`, `health`:
+//! * `records`, `identity`, `erasures`, `changes`, `conflicts`, `connections`, `syncs`, `deliveries`, `quarantine`, `webhooks`, `live`, `repo`, `health`:
 //!   the routes, one file per resource, each with the forms in which it shows things.
 //! * `page`, `origin`: forms that several resources share. `messages`: how the live feed's messages look.
 //! * [`problem`]: every error. `layers`: what each request passes. `openapi`: the document made from the routes.
@@ -16,6 +16,7 @@ mod deliveries;
 mod erasures;
 mod health;
 mod held_deletes;
+mod identity;
 mod input;
 mod layers;
 mod live;
@@ -60,6 +61,7 @@ pub fn description() -> Description {
 fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::with_openapi(openapi::Document::openapi())
         .merge(records::routes())
+        .merge(identity::routes())
         .merge(changes::routes())
         .merge(live::routes())
         .merge(repo::routes())

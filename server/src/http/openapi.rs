@@ -25,6 +25,7 @@ use super::{
     security(("key" = [])),
     tags(
         (name = "records", description = "The records of a model: plain fields with one `_meta` block."),
+        (name = "identity", description = "Which object is which record: links, merges, splits, and the way back."),
         (name = "changes", description = "The gap-free, ordered feed of changes."),
         (name = "conflicts", description = "Concurrent values of one field, kept after a policy has chosen."),
         (name = "connections", description = "Providers, integrations and the tenant's connected accounts."),

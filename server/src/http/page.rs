@@ -5,6 +5,7 @@ use std::{fmt, marker::PhantomData};
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 use syncline_core::{
+    identity::OperationId,
     ids::{ConnectionId, RecordId},
     live::Cursor,
 };
@@ -73,6 +74,16 @@ impl Place for ErasureId {
 }
 
 impl Place for ConflictId {
+    fn to_text(&self) -> String {
+        self.0.to_string()
+    }
+
+    fn from_text(text: &str) -> Option<Self> {
+        text.parse().ok().map(Self)
+    }
+}
+
+impl Place for OperationId {
     fn to_text(&self) -> String {
         self.0.to_string()
     }
@@ -166,6 +177,7 @@ mod tests {
         check(RecordPlace { changed: Cursor(7), row: -1 });
         check(ConflictId(3));
         check(QuarantineId(3));
+        check(OperationId(3));
         check(12_usize);
         check((ConnectionId::new("acme.crm"), RecordId(uuid::Uuid::max())));
     }

@@ -15,6 +15,7 @@ pub(super) fn change(cursor: u64) -> Change {
         event: FeedEvent {
             record: RecordId(uuid::Uuid::nil()),
             model: ModelName::new("contact"),
+            merged_into: None,
             action: Action::Updated,
             version: cursor,
             fields: fields.as_object().cloned().unwrap_or_default(),

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use syncline_core::{
     conflict::Conflict,
+    identity::Operation,
     ids::{ConnectionId, ExternalId, ObjectName},
     journal::ChangeEntry,
     live::{Action, Change, ChangedField},
@@ -44,6 +45,8 @@ pub struct CommitBatch {
     pub held: Vec<HeldWrite>,
     /// What delete guards have counted and ask.
     pub guards: Vec<GuardPut>,
+    /// Operations on identity that were carried out, or taken back.
+    pub operations: Vec<Operation>,
 }
 
 impl CommitBatch {
@@ -64,6 +67,7 @@ impl CommitBatch {
             && self.actors.is_empty()
             && self.held.is_empty()
             && self.guards.is_empty()
+            && self.operations.is_empty()
     }
 }
 
@@ -83,6 +87,10 @@ pub struct RecordCommit {
     pub aliases: Vec<ExternalRef>,
     /// External ids that this record gives up. All records of a batch give up theirs before any takes new ones.
     pub given_up: Vec<ExternalRef>,
+    /// Objects that matching must not link to this record from now on.
+    pub not_same: Vec<ExternalRef>,
+    /// Objects that it may link to this record again.
+    pub maybe_same: Vec<ExternalRef>,
     /// What subscribers are told; `None` where nothing visible changed.
     pub announcement: Option<Announcement>,
     /// The record's match keys, where they may have changed.
@@ -110,6 +118,8 @@ impl RecordCommit {
             touched: BTreeSet::new(),
             aliases: Vec::new(),
             given_up: Vec::new(),
+            not_same: Vec::new(),
+            maybe_same: Vec::new(),
             announcement: None,
             match_keys: None,
             renewed: None,

@@ -9,6 +9,7 @@
 //! * [`intake`]: what `reconcile` needs before it can run: finding and loading records.
 //! * [`records`], [`feed`], [`conflicts`], [`deliveries`]: what readers of the API see.
 //! * [`documents`]: what clients of the automerge-repo protocol hold.
+//! * [`identity`]: what people decided about which object is which record.
 //! * [`mending`]: what damaged documents are rebuilt from, and which could not be.
 //! * [`syncs`], [`quarantine`], [`inbox`]: the state of reading from providers. [`held`]: deletes that wait for a person.
 //! * [`erasures`]: records that are removed for good. [`retention`]: what is kept for a while.
@@ -24,6 +25,7 @@ pub mod erasures;
 pub mod error;
 pub mod feed;
 pub mod held;
+pub mod identity;
 pub mod inbox;
 pub mod intake;
 pub mod keys;
@@ -82,6 +84,7 @@ pub trait TenantStore:
     + conflicts::Conflicts
     + deliveries::Deliveries
     + documents::Documents
+    + identity::Identity
     + mending::Mending
     + erasures::Erasures
     + retention::Retention

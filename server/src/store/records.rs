@@ -97,6 +97,8 @@ pub struct RecordRow {
     pub origins: BTreeMap<FieldName, String>,
     /// Since when it is deleted.
     pub deleted: Option<Millis>,
+    /// The record that it was merged into; then it is deleted.
+    pub merged_into: Option<RecordId>,
     /// When it was first committed.
     pub first_seen_at: Millis,
     /// When it last changed visibly.

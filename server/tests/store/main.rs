@@ -83,6 +83,10 @@ stamp! {
         an_actor_belongs_to_whoever_used_it_first,
         refusals_are_listed_newest_first_page_by_page,
         documents_are_their_tenants_own;
+    identity:
+        operations_are_listed_newest_first_and_taken_back_once,
+        what_was_cut_off_stays_so_until_it_is_allowed_again,
+        a_record_says_where_it_went_and_gives_its_objects_away;
     work:
         deliveries_are_due_in_order,
         deliveries_are_listed_page_by_page,

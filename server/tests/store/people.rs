@@ -126,6 +126,7 @@ pub(crate) fn newborn_with(tenant: &TenantId, n: u64, fields: Fields) -> RecordC
         version: 1,
         fields,
         deleted: None,
+        merged_into: None,
         document,
         journal: vec![entry.clone()],
         replicas: BTreeMap::from([(crm(), linked), (desk(), owed)]),

@@ -58,10 +58,10 @@ async fn what_was_erased_is_in_no_file_and_does_not_come_back_by_itself() {
     for (account, copy) in stage.accounts().iter().zip(&copies) {
         account.edit(copy, &[("title", "Canary title afterwards")]).await;
     }
-    stays_away(&server, &stage).await;
+    stays_away(&server, &stage, 5).await;
     server.end();
     let server = stage.serve().await;
-    stays_away(&server, &stage).await;
+    stays_away(&server, &stage, 5).await;
     let again = [&gone[..], &["Canary title afterwards"]].concat();
     assert_eq!(files_with(&stage, &again), Vec::<String>::new(), "what is not taken in is not kept either");
 
@@ -72,6 +72,38 @@ async fn what_was_erased_is_in_no_file_and_does_not_come_back_by_itself() {
         found => Err(found.to_string()),
     })
     .await;
+}
+
+/// Fails without `merged_into` in the erasure, and without `identity_operations` in `sqlite/erasures`.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_went_into_a_record_is_erased_with_it() {
+    let stage = Stage::set(5, 5).await;
+    stage.amend("poll: 300ms", "poll: 300ms\n        sweep: 1s");
+    let server = stage.serve().await;
+    let mut names = server.agree().await.records.into_keys();
+    let (stays, goes) = (names.next().expect("a record"), names.next().expect("another"));
+    let (of_one, of_other) = (CANARIES[3], CANARIES[4]);
+    server.api.patch(&stays, &json!({"title": of_one})).await;
+    server.api.patch(&goes, &json!({"title": of_other})).await;
+    server.agree().await;
+    server.api.post(&format!("/v1/records/contact/{stays}/merge"), &json!({"record": goes})).await;
+    assert!(
+        !files_with(&stage, &[of_other]).is_empty(),
+        "what was before a merge is kept, so that it can be taken back"
+    );
+
+    let receipt = erase(&stage, &stays, &[]);
+    assert_eq!((&receipt["state"], &receipt["proof"]["left"]), (&json!("erased"), &json!(0)), "{receipt}");
+    assert_eq!(
+        (&receipt["rows"]["records"], &receipt["rows"]["identity_operations"]),
+        (&json!(2), &json!(1)),
+        "{receipt}"
+    );
+    assert_eq!(files_with(&stage, &[of_one, of_other]), Vec::<String>::new(), "nothing is left of either");
+    for record in [&stays, &goes] {
+        assert_eq!(server.api.call(Method::GET, &format!("/v1/records/contact/{record}"), None).await.status, 404);
+    }
+    stays_away(&server, &stage, 3).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -170,11 +202,11 @@ async fn feed_is_whole(server: &Server<'_>, id: &str) {
 }
 
 /// Asserts that the record is not made anew although its objects are read.
-async fn stays_away(server: &Server<'_>, stage: &Stage) {
+async fn stays_away(server: &Server<'_>, stage: &Stage, others: usize) {
     for account in stage.accounts() {
         let goal = account.requests() + A_WHILE;
         until_reached("polls and sweeps go on", goal, || account.requests()).await;
     }
-    assert_eq!(server.api.records().await.len(), 5, "it does not come back");
+    assert_eq!(server.api.records().await.len(), others, "it does not come back");
     assert!(server.api.quarantine().await.is_empty(), "nor into quarantine");
 }

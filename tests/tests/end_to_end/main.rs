@@ -7,10 +7,12 @@ mod deletes;
 mod edits;
 mod erasures;
 mod first_read;
+mod identity;
 mod live;
 mod mass_deletes;
 mod power_cuts;
 mod shutdown;
+mod tenants;
 mod webhooks;
 
 use syncline_tests::{accounts, api, patience, stage};

@@ -5,6 +5,7 @@ mod access;
 mod document;
 mod feed;
 mod harness;
+mod identity;
 mod live;
 mod operations;
 mod pen;

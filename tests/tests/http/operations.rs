@@ -351,6 +351,9 @@ async fn every_documented_answer_can_be_had_and_keeps_its_schema() {
     let row = api.get("/v1/quarantine").await.number("/items/0/id");
     api.store.tenant(&"acme".into()).note_damage(record, "cut short", Millis(0)).await.unwrap();
     let erasure = erased(&api).await.0;
+    let crm = format!("{contact}/links/acme-crm");
+    let linked = api.ask(Method::PUT, &crm).json(&json!({"external_id": "003C"})).send().await;
+    let operation = format!("/v1/identity/operations/{}", linked.number("/operation/id"));
     for (method, path, body) in [
         (Method::GET, contact.clone(), Json::Null),
         (Method::PATCH, contact.clone(), json!({"first_name": "Anna"})),
@@ -379,6 +382,14 @@ async fn every_documented_answer_can_be_had_and_keeps_its_schema() {
         (Method::GET, "/v1/erasures".into(), Json::Null),
         (Method::GET, format!("/v1/erasures/{erasure}"), Json::Null),
         (Method::POST, format!("/v1/erasures/{erasure}/readmit"), Json::Null),
+        (Method::POST, format!("/v1/quarantine/{row}/separate"), Json::Null),
+        (Method::GET, format!("{contact}/links"), Json::Null),
+        (Method::DELETE, crm, Json::Null),
+        (Method::POST, format!("{contact}/merge"), json!({"record": record})),
+        (Method::POST, format!("{contact}/split"), json!({"connection": "acme-crm"})),
+        (Method::GET, "/v1/identity/operations".into(), Json::Null),
+        (Method::GET, operation.clone(), Json::Null),
+        (Method::POST, format!("{operation}/undo"), Json::Null),
         (Method::POST, "/v1/repo/tokens".into(), json!({"name": "ann"})),
         (Method::GET, "/v1/repo/refusals".into(), Json::Null),
         (Method::POST, "/v1/webhooks/acme-desk".into(), json!([])),

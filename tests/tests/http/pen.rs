@@ -11,18 +11,21 @@ use std::{
 use async_trait::async_trait;
 use syncline_core::{
     document::{Actor, Document, Put},
+    identity::{Changes, Deed, Former, Operation, OperationId, Undone},
     ids::{ConnectionId, FieldName, ModelName, RecordId, TenantId},
     journal::{ChangeEntry, Hash, Op, Ops, Origin},
     live::{Action, ChangedField},
     model::Model,
     record::RecordState,
+    replica::{Link, Replica},
     time::{Clock, Millis},
     value::{Fields, Value},
 };
 use syncline_server::{
     engine::{
         commands::{
-            Choice, CommandError, Commands, Edit, FieldFault, IncomingWebhook, JsonFields, Principal, Steering,
+            Choice, CommandError, Commands, Edit, FieldFault, IdentityChange, IncomingWebhook, JsonFields, Principal,
+            Steering,
         },
         intake::Rebuilt,
     },
@@ -101,6 +104,7 @@ impl Pen {
             version: 1,
             fields,
             deleted: None,
+            merged_into: None,
             document,
             journal: vec![entry.clone()],
             replicas: BTreeMap::new(),
@@ -240,6 +244,15 @@ fn changed(who: &Principal, field: &FieldName, before: &Value) -> ChangedField {
     ChangedField { field: field.clone(), origin: Origin::Client(who.name.clone()), before: before.to_json() }
 }
 
+/// A replica of which nothing is known.
+fn blank_replica() -> Replica {
+    let replica = serde_json::json!({
+        "object": "Contact", "link": {"state": "unlinked"}, "baseline": {}, "reflected": {"common": []}, "version": null,
+        "looked": 0, "settled": 0, "delivery": {"state": "clean"},
+    });
+    serde_json::from_value(replica).unwrap()
+}
+
 #[async_trait]
 impl Commands for Pen {
     async fn create(
@@ -346,6 +359,71 @@ impl Commands for Pen {
     async fn readmit(&self, _: &Principal, erasure: ErasureId) -> Result<Receipt, CommandError> {
         self.note(format!("readmit {}", erasure.0))?;
         Ok(self.receipt(false))
+    }
+
+    async fn change_identity(
+        &self,
+        who: &Principal,
+        model: &ModelName,
+        id: RecordId,
+        change: IdentityChange,
+    ) -> Result<Option<OperationId>, CommandError> {
+        self.note(format!("identity {model} {change:?}"))?;
+        let mut state = self.load(who, id, None).await?;
+        let deed = match change {
+            IdentityChange::Link { connection, object } => {
+                let replica = state.replicas.entry(connection.clone()).or_insert_with(blank_replica);
+                if replica.link.linked() == Some(&object) {
+                    return Ok(None);
+                }
+                let former = Box::new(Former { epoch: 0, replica: replica.clone() });
+                replica.link = Link::Linked { id: object.clone() };
+                Deed::Link { connection, object, former, changed: Changes::new() }
+            }
+            IdentityChange::Unlink { connection } => {
+                let replica = state.replicas.entry(connection.clone()).or_insert_with(blank_replica);
+                let Some(object) = replica.link.linked().cloned() else { return Ok(None) };
+                let former = Box::new(Former { epoch: 0, replica: replica.clone() });
+                replica.link = Link::Detached { id: object.clone() };
+                Deed::Unlink { connection, object, former }
+            }
+            IdentityChange::Merge { absorbed } => {
+                let (moved, set_aside) = (BTreeMap::new(), BTreeMap::new());
+                Deed::Merge { absorbed, moved, set_aside, epoch: 0, changed: Changes::new() }
+            }
+            IdentityChange::Split { connection } => {
+                let replica = state.replicas.get(&connection).cloned().unwrap_or_else(blank_replica);
+                let into = RecordId::created(&who.tenant, model, "split");
+                let former = Box::new(Former { epoch: 0, replica });
+                Deed::Split { into, connection, object: "003A".into(), former, fields: Fields::new() }
+            }
+        };
+        let at = self.now();
+        let operation = OperationId(at.0.unsigned_abs());
+        let mut commit = RecordCommit::new(state);
+        commit.touched = commit.state.replicas.keys().cloned().collect();
+        let kept =
+            Operation { id: operation, by: who.name.clone(), at, model: model.clone(), record: id, deed, undone: None };
+        self.commit(
+            &who.tenant,
+            CommitBatch { records: vec![commit], operations: vec![kept], ..CommitBatch::default() },
+        )
+        .await;
+        Ok(Some(operation))
+    }
+
+    async fn undo(&self, who: &Principal, operation: OperationId) -> Result<(), CommandError> {
+        self.note(format!("undo {}", operation.0))?;
+        let kept = self.store.tenant(&who.tenant).operation(operation).await.unwrap();
+        let mut kept = kept.ok_or_else(|| CommandError::NotFound(format!("there is no operation {}", operation.0)))?;
+        kept.undone = Some(Undone { by: who.name.clone(), at: self.now() });
+        self.commit(&who.tenant, CommitBatch { operations: vec![kept], ..CommitBatch::default() }).await;
+        Ok(())
+    }
+
+    async fn separate(&self, who: &Principal, id: i64) -> Result<RecordId, CommandError> {
+        self.note(format!("separate {} {id}", who.tenant))?;
+        Ok(RecordId::created(&who.tenant, &"contact".into(), "separated"))
     }
 
     async fn webhook(&self, connection: &ConnectionId, request: IncomingWebhook) -> Result<usize, CommandError> {

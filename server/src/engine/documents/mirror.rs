@@ -4,31 +4,30 @@
 use automerge::ReadDoc;
 use syncline_core::{
     document::{Actor, Document},
-    ids::{RecordId, TenantId},
+    ids::TenantId,
     journal::{Hash, Heads},
     repo::{DocumentId, thread::Update},
 };
 
-use super::{DocumentsError, Held, Scribe};
+use super::{DocumentsError, Held, Scribe, surviving};
 use crate::store::{
     CommitBatch,
     documents::{DocumentKind, DocumentWrite},
 };
 
 impl Scribe {
-    /// Writes into the moved document what its record says and it does not.
-    pub(super) async fn mirror(
-        &self,
-        tenant: &TenantId,
-        document: DocumentId,
-        record: RecordId,
-    ) -> Result<(), DocumentsError> {
+    /// Writes into the moved document what its record says and it does not, and goes on watching that record. Where the record
+    /// was merged into another one since, or is there again, that is another one than before.
+    pub(super) async fn mirror(&self, tenant: &TenantId, document: DocumentId) -> Result<(), DocumentsError> {
         let store = self.store.tenant(tenant);
         let mut held = self.hold(tenant, document).await?;
-        if !matches!(held.kind, Some(DocumentKind::Moved { record: into, .. }) if into == record) {
-            return Ok(());
+        let Some(DocumentKind::Moved { record, .. }) = held.kind else { return Ok(()) };
+        let Some(mut state) = surviving(store.as_ref(), record).await? else { return Ok(()) };
+        self.hub.watches().watch(tenant, state.id, document);
+        if let Some(again) = store.load_surface(&[state.id]).await?.pop() {
+            // What was committed before the watch began is not told.
+            state = again;
         }
-        let Some(state) = store.load_surface(&[record]).await?.pop() else { return Ok(()) };
         let Some(sync) = self.sync_of(tenant, &state.model) else { return Ok(()) };
         let before = held.document.get_heads();
         let mut copy = Document::of(std::mem::take(&mut held.document));

@@ -16,14 +16,14 @@ use self::shelf::Shelf;
 pub use self::shelf::{Held, Lent};
 use super::{
     clock::Clock,
-    intake::{Arrival, Batch, ClientChanges, Heard, Intake, IntakeError, OwnActors},
+    intake::{Arrival, Batch, ClientChanges, Heard, Intake, IntakeError, MERGES_MAX, OwnActors},
     side::{RunningSide, RunningSync},
 };
 use crate::{
     config::Repo,
     repo::{Holder, Offer, Reception, RepoHub},
     store::{
-        Store, StoreError,
+        Store, StoreError, TenantStore,
         documents::{DocumentKind, SavedDocument},
     },
 };
@@ -32,6 +32,7 @@ use automerge::Change;
 use syncline_core::{
     document::Actor,
     ids::{RecordId, TenantId},
+    record::RecordState,
     repo::DocumentId,
     writer::WriterEpochs,
 };
@@ -86,6 +87,16 @@ pub struct Scribe {
     options: Repo,
     hands: Hands,
     shelf: Shelf,
+}
+
+/// The record that stands for this one: itself, or the one that it was merged into. Histories are left out.
+async fn surviving(store: &dyn TenantStore, record: RecordId) -> Result<Option<RecordState>, StoreError> {
+    let mut state = store.load_surface(&[record]).await?.pop();
+    for _ in 0..MERGES_MAX {
+        let Some(into) = state.as_ref().and_then(|state| state.merged_into) else { break };
+        state = store.load_surface(&[into]).await?.pop();
+    }
+    Ok(state)
 }
 
 impl Scribe {
@@ -225,9 +236,8 @@ impl Documents for Scribe {
         self.hold(tenant, document).await.map(Some)
     }
 
-    async fn freshen(&self, tenant: &TenantId, document: DocumentId, record: RecordId) -> Result<(), DocumentsError> {
-        self.hub.watches().watch(tenant, record, document);
-        self.mirror(tenant, document, record).await
+    async fn freshen(&self, tenant: &TenantId, document: DocumentId, _: RecordId) -> Result<(), DocumentsError> {
+        self.mirror(tenant, document).await
     }
 }
 
@@ -239,7 +249,7 @@ impl Scribe {
             () = stop.cancelled() => None,
         } {
             for document in documents {
-                if let Err(error) = self.mirror(&tenant, document, record).await {
+                if let Err(error) = self.mirror(&tenant, document).await {
                     tracing::warn!(%tenant, %record, %document, %error, "a moved document was not kept like its record");
                 }
             }

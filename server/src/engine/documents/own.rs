@@ -15,7 +15,7 @@ use syncline_core::{
     value::{Fields, Value},
 };
 
-use super::{ClientChanges, DocumentsError, Held, Scribe};
+use super::{ClientChanges, DocumentsError, Held, Scribe, surviving};
 use crate::{
     engine::{
         intake::{Arrival, Batch, IntakeError, claims, missing, refuse_roots, use_of},
@@ -292,10 +292,10 @@ impl Scribe {
         taken: Taken,
     ) -> Result<Reception, DocumentsError> {
         let tenant = &who.principal.tenant;
-        let Some(state) = self.store.tenant(tenant).load_surface(&[record]).await?.pop() else {
+        let Some(state) = surviving(self.store.tenant(tenant).as_ref(), record).await? else {
             return Ok(taken.reception);
         };
-        let model = state.model.clone();
+        let (record, model) = (state.id, state.model.clone());
         if let Some(sync) = self.sync_of(tenant, &model).filter(|_| who.access.reaches(&model)) {
             let replayed = difference(&held.document, &taken.accepted, &sync.plan.model, &who.principal.name)?;
             if !replayed.fields.is_empty() || replayed.delete.is_some() {

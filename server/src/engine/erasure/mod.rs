@@ -175,7 +175,7 @@ impl Eraser {
         Ok(())
     }
 
-    /// Removes the record here, tells everybody who holds it, and looks whether anything is left.
+    /// Removes the record here and those that went into it, tells everybody who holds them, and looks whether anything is left.
     async fn carry_out(
         &self,
         sync: &RunningSync,
@@ -184,15 +184,40 @@ impl Eraser {
         receipt: &mut Receipt,
     ) -> Result<(), IntakeError> {
         let tenant = self.store.tenant(&sync.plan.tenant);
+        let mut records = tenant.merged_into(record).await?;
+        records.push(record);
+        let mut traces = Traces::default();
+        for record in &records {
+            traces.extend(self.traces(sync, tenant.as_ref(), *record).await?);
+        }
+        // The record itself goes last: an erasure that was cut short finds it, and goes on.
+        for record in records {
+            self.remove(sync, record, id, &traces.names, receipt).await?;
+        }
+        receipt.proof = Some(prove(tenant.as_ref(), &traces).await?);
+        tenant.close_erasure(id, receipt).await?;
+        let left = receipt.proof.as_ref().map_or(0, |proof| proof.left);
+        tracing::info!(tenant = %sync.plan.tenant, erasure = id.0, left, "a record was erased");
+        Ok(())
+    }
+
+    /// Removes one record, unless somebody else has meanwhile.
+    async fn remove(
+        &self,
+        sync: &RunningSync,
+        record: RecordId,
+        id: ErasureId,
+        names: &[String],
+        receipt: &mut Receipt,
+    ) -> Result<(), IntakeError> {
+        let tenant = self.store.tenant(&sync.plan.tenant);
         // What is long to read is read before anybody has to wait.
         let (feed, looked_to) = tenant.feed_places(record, Cursor::default()).await?;
-        let traces = self.traces(sync, tenant.as_ref(), record).await?;
         let at = Clock::wall();
-        let names = traces.names.clone();
+        let names = names.to_vec();
         let erasing = Erasing { record, id, at, feed, looked_to, names, receipt: receipt.clone() };
         let Some((stored, documents)) = self.intake.erase(&sync.plan, erasing).await? else {
-            // Somebody else has erased it meanwhile.
-            return Ok(tenant.close_erasure(id, receipt).await?);
+            return Ok(());
         };
         for document in &documents {
             self.scribe.forget(&sync.plan.tenant, *document).await;
@@ -201,10 +226,6 @@ impl Eraser {
         // Whoever had one of them in hand has let go of it by now.
         tenant.drop_documents(&documents).await?;
         *receipt = stored;
-        receipt.proof = Some(prove(tenant.as_ref(), &traces).await?);
-        tenant.close_erasure(id, receipt).await?;
-        let left = receipt.proof.as_ref().map_or(0, |proof| proof.left);
-        tracing::info!(tenant = %sync.plan.tenant, erasure = id.0, left, "a record was erased");
         Ok(())
     }
 

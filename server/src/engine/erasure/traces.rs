@@ -69,6 +69,18 @@ impl Traces {
             model.match_keys.iter().flatten().filter_map(keyed).for_each(|value| add(&mut names, value));
         }
         all.extend(names.iter().cloned());
+        Self::long_enough(all, names)
+    }
+
+    /// Adds those of another record of the same person.
+    pub(super) fn extend(&mut self, other: Self) {
+        let too_short = self.too_short + other.too_short;
+        let all = self.texts.drain(..).chain(other.texts).collect();
+        let names = self.names.drain(..).chain(other.names).collect();
+        *self = Self { too_short, ..Self::long_enough(all, names) };
+    }
+
+    fn long_enough(all: BTreeSet<String>, names: BTreeSet<String>) -> Self {
         let long = |text: &String| text.len() >= BYTES_MIN;
         let too_short = all.iter().filter(|text| !long(text)).count() as u64;
         let mut texts: Vec<String> = all.into_iter().filter(long).collect();

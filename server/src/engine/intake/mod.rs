@@ -8,8 +8,9 @@
 //! * [`warm`]: documents and journals of records that change again and again.
 //! * [`guard`], [`held`]: deletes that are too many to pass without a person. [`erase`]: records that are removed for good.
 //! * [`mend`]: damaged documents. [`mended`]: which quarantined rows a batch releases. [`received`]: changes that clients
-//!   made themselves, and documents that they begin.
+//!   made themselves, and documents that they begin. [`decided`]: what people decide about which object is which record.
 
+mod decided;
 mod erase;
 mod guard;
 mod held;
@@ -27,6 +28,7 @@ use std::{
 
 use syncline_core::{
     document::Actor,
+    identity::OperationId,
     ids::{ConnectionId, ModelName, RecordId, TenantId},
     plan::SyncPlan,
     reconcile::{self, FollowUp, Input, ReconcileError},
@@ -55,6 +57,8 @@ use crate::{
         syncs::CheckpointPut,
     },
 };
+pub use decided::Decision;
+pub(in crate::engine) use decided::MERGES_MAX;
 pub(in crate::engine) use erase::Erasing;
 use guard::{Guards, Watched};
 pub use mend::Rebuilt;
@@ -118,6 +122,13 @@ pub enum Arrival {
         changes: Arc<ClientChanges>,
         /// What it says, in canonical form.
         fields: Fields,
+    },
+    /// A person decided which object is which record.
+    Decided {
+        /// Who.
+        by: String,
+        /// What.
+        decision: Decision,
     },
     /// A client of the API creates a record.
     Created {
@@ -222,6 +233,8 @@ pub struct Taken {
     pub quarantined: Vec<(usize, String)>,
     /// What became of clients' changes, by the arrival's place.
     pub heard: Vec<(usize, Heard)>,
+    /// Operations on identity that were carried out or taken back.
+    pub operations: Vec<OperationId>,
 }
 
 /// Why a batch was not taken in. Nothing of it was.
@@ -256,6 +269,17 @@ pub enum IntakeError {
     Erased {
         /// The record.
         record: RecordId,
+    },
+    /// A person takes in again what was erased for good.
+    #[error(
+        "object {id} of connection `{connection}` was erased on request, and this would bring it back: readmit what was erased \
+         (`syncline records readmit`), then try again"
+    )]
+    ErasedObject {
+        /// The connection.
+        connection: ConnectionId,
+        /// The object.
+        id: syncline_core::ids::ExternalId,
     },
     /// The record has another version than the batch asks for.
     #[error("the record is at version {current}, not {expected}")]
@@ -340,8 +364,8 @@ impl Intake {
             let at = Watched { sync, plan, tenant: tenant.as_ref(), now: Clock::wall() };
             let mut weighing = self.guards.weigh(&at, &working, &batch.arrivals).await?;
             let barred = self.barred.among(plan, tenant.as_ref(), &batch.arrivals).await?;
-            if let Some(record) = barred.iter().find_map(|place| batch.arrivals.get(*place)?.created()) {
-                return Err(IntakeError::Erased { record });
+            if let Some(error) = barred.iter().find_map(|place| batch.arrivals.get(*place)?.brings_back()) {
+                return Err(error);
             }
             weighing.bar(barred);
             match working.run(sync, &batch.arrivals, &poisoned, &weighing, &self.clock).await? {
@@ -374,15 +398,16 @@ impl Intake {
             let long = self.long_histories(plan, &commit.batch.records);
             match self.commit(plan, commit).await {
                 Err(CommitError::Stale(_)) if attempts < STALE_RETRIES_MAX => attempts += 1,
-                Err(CommitError::Taken { object, id, holder, connection }) if attempts < STALE_RETRIES_MAX => {
-                    attempts += 1;
+                Err(CommitError::Taken { object, id, holder, connection }) => {
                     let offender = batch.arrivals.iter().position(|arrival| arrival.shows(&connection, &id));
-                    if let Some(offender) = offender {
-                        poisoned.insert(
-                            offender,
-                            format!("{object} {id} belongs to record {holder}: link or merge the two records by hand"),
-                        );
-                    }
+                    let Some(offender) = offender.filter(|_| attempts < STALE_RETRIES_MAX) else {
+                        return Err(CommitError::Taken { object, id, holder, connection }.into());
+                    };
+                    attempts += 1;
+                    poisoned.insert(
+                        offender,
+                        format!("{object} {id} belongs to record {holder}: link or merge the two records by hand"),
+                    );
                 }
                 Err(error) => return Err(error.into()),
                 Ok(noted) => {
@@ -443,13 +468,19 @@ impl Arrival {
                 Input::Edited(_) | Input::Replayed(_) => Some(*record),
                 _ => None,
             },
-            Self::Observed { .. } | Self::Begun { .. } | Self::Created { .. } => None,
+            Self::Observed { .. } | Self::Begun { .. } | Self::Created { .. } | Self::Decided { .. } => None,
         }
     }
 
-    /// The record that a client creates.
-    fn created(&self) -> Option<RecordId> {
-        if let Self::Created { record, .. } = self { Some(*record) } else { None }
+    /// What somebody is told who asks for this although it was erased; whatever nobody waits for is dropped.
+    fn brings_back(&self) -> Option<IntakeError> {
+        match self {
+            Self::Created { record, .. } => Some(IntakeError::Erased { record: *record }),
+            Self::Decided { decision, .. } => decision
+                .object()
+                .map(|(connection, id)| IntakeError::ErasedObject { connection: connection.clone(), id: id.clone() }),
+            _ => None,
+        }
     }
 
     fn shows(&self, in_connection: &ConnectionId, id: &syncline_core::ids::ExternalId) -> bool {

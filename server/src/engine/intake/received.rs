@@ -71,6 +71,12 @@ impl Working<'_> {
     ) -> Result<(), ReconcileError> {
         self.at = Some(record);
         let Some(work) = self.works.get_mut(&record) else { return Ok(()) };
+        if work.commit.state.merged_into.is_some() {
+            // Its document is another one since; the peer comes back and finds it as one that moved.
+            let (waiting, missing) = (offered.changes.clone(), missing(&offered.changes));
+            self.taken.heard.push((index, Heard { waiting, missing, ..Heard::default() }));
+            return Ok(());
+        }
         let limits = Limits::of(&self.plan.model);
         let mut verdict = judge(offered, &self.owners, &mut work.commit.state, &limits)?;
         let accepted: Vec<ChangeHash> = verdict.accepted.iter().map(Change::hash).collect();

@@ -11,7 +11,7 @@ use syncline_core::{
     value::Fields,
 };
 
-use super::Arrival;
+use super::{Arrival, decided::survivor_among};
 use crate::store::{StoreError, TenantStore};
 
 /// Objects and match keys of a batch with the records that they lead to, those that the batch itself makes included.
@@ -19,6 +19,8 @@ use crate::store::{StoreError, TenantStore};
 pub(super) struct Routes {
     by_id: HashMap<(ConnectionId, ExternalId), RecordId>,
     by_match: HashMap<MatchKey, BTreeSet<RecordId>>,
+    /// Records that an object may not be linked to but by a person.
+    not_same: HashMap<(ConnectionId, ExternalId), BTreeSet<RecordId>>,
 }
 
 impl Routes {
@@ -38,8 +40,10 @@ impl Routes {
             }
         }
         let mut keys = BTreeSet::new();
+        let mut unknown: HashMap<ConnectionId, Vec<ExternalId>> = HashMap::new();
         for arrival in arrivals {
             match arrival {
+                Arrival::Decided { decision, .. } => records.extend(decision.records()),
                 Arrival::Known { record, .. } => drop(records.insert(*record)),
                 Arrival::Created { record, .. } | Arrival::Received { record, .. } => drop(records.insert(*record)),
                 Arrival::Begun { record, fields, .. } => {
@@ -51,6 +55,7 @@ impl Routes {
                         continue;
                     }
                     records.extend(observation.key);
+                    unknown.entry(connection.clone()).or_default().push(observation.id.clone());
                     if let Some(side) = plan.sides.get(connection) {
                         records.insert(RecordId::first_seen(&plan.tenant, connection, &side.object, &observation.id));
                     }
@@ -65,7 +70,30 @@ impl Routes {
                 routes.by_match.insert(key, found.into_iter().collect());
             }
         }
+        routes.look_up_refusals(plan, tenant, arrivals, unknown).await?;
         Ok((routes, records))
+    }
+
+    /// Looks up what people have cut off, where anything could be linked at all.
+    async fn look_up_refusals(
+        &mut self,
+        plan: &SyncPlan,
+        tenant: &dyn TenantStore,
+        arrivals: &[Arrival],
+        unknown: HashMap<ConnectionId, Vec<ExternalId>>,
+    ) -> Result<(), StoreError> {
+        let claims =
+            |arrival: &Arrival| matches!(arrival, Arrival::Observed { observation, .. } if observation.key.is_some());
+        if self.by_match.is_empty() && !arrivals.iter().any(claims) {
+            return Ok(());
+        }
+        for (connection, ids) in unknown {
+            let Some(side) = plan.sides.get(&connection) else { continue };
+            for (id, refused) in tenant.not_same(&connection, &side.object, &ids).await? {
+                self.not_same.insert((connection.clone(), id), refused);
+            }
+        }
+        Ok(())
     }
 
     /// The record that knows this object.
@@ -130,8 +158,12 @@ impl Routes {
     ) -> Match {
         let seat = |state: &RecordState| Seat::of(state.replicas.get(connection));
         let keys = MatchKey::all(&plan.model, &observation.fields);
-        let candidates = self.candidates(plan, &keys, &state_of, seat);
-        let claim = observation.key.and_then(|record| state_of(&record));
+        let refused = self.not_same.get(&(connection.clone(), observation.id.clone()));
+        let may_be = |record: &RecordId| refused.is_none_or(|refused| !refused.contains(record));
+        let mut candidates = self.candidates(plan, &keys, &state_of, seat);
+        candidates.retain(|candidate| may_be(&candidate.record));
+        let claim = observation.key.map(|record| survivor_among(record, &state_of));
+        let claim = claim.filter(may_be).and_then(|record| state_of(&record));
         matching::decide(&Evidence {
             by_id: self.known(connection, &observation.id),
             by_alias: observation.aliases.iter().filter_map(|alias| self.known(connection, alias)).collect(),
@@ -142,7 +174,7 @@ impl Routes {
     }
 }
 
-/// The ids that readings name, aliases included.
+/// The ids that readings and decisions name, aliases included.
 fn ids_by_connection(arrivals: &[Arrival]) -> HashMap<ConnectionId, Vec<ExternalId>> {
     let mut ids: HashMap<ConnectionId, Vec<ExternalId>> = HashMap::new();
     for arrival in arrivals {
@@ -150,6 +182,11 @@ fn ids_by_connection(arrivals: &[Arrival]) -> HashMap<ConnectionId, Vec<External
             let entry = ids.entry(connection.clone()).or_default();
             entry.push(observation.id.clone());
             entry.extend(observation.aliases.iter().cloned());
+        }
+        if let Arrival::Decided { decision, .. } = arrival
+            && let Some((connection, object)) = decision.object()
+        {
+            ids.entry(connection.clone()).or_default().push(object.clone());
         }
     }
     ids

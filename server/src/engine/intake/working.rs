@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use syncline_core::{
     document::DocumentError,
+    identity::Operation,
     ids::{ConnectionId, ExternalId, RecordId},
     live::{Action, ChangedField},
     matching::{Match, MatchKey},
@@ -19,7 +20,7 @@ use syncline_core::{
 };
 
 use super::{
-    Arrival, Batch, Heard, IntakeError, Taken,
+    Arrival, Batch, Heard, IntakeError, Taken, decided,
     guard::Weighing,
     received, route,
     warm::{self, History, Warm},
@@ -56,6 +57,8 @@ pub(super) struct Working<'a> {
     sealed: Vec<(RecordId, Sealed)>,
     /// Records that clients deleted.
     deleted_by_clients: BTreeSet<RecordId>,
+    /// What people decided.
+    pub(super) operations: Vec<Operation>,
 }
 
 /// One record and what is to be committed of it.
@@ -109,8 +112,19 @@ impl<'a> Working<'a> {
         arrivals: &[Arrival],
     ) -> Result<Self, StoreError> {
         let (routes, ids) = route::Routes::look_up(plan, tenant, arrivals).await?;
-        let works = warm.load(tenant, ids).await?.into_iter();
-        let works = works.map(|state| (state.id, Work::loaded(state))).collect();
+        let mut works: HashMap<RecordId, Work> = HashMap::new();
+        let mut ids: Vec<RecordId> = ids.into_iter().collect();
+        // Behind a record that was merged stands another one.
+        for _ in 0..decided::MERGES_MAX {
+            let loaded = warm.load(tenant, ids).await?.into_iter();
+            works.extend(loaded.map(|state| (state.id, Work::loaded(state))));
+            let behind = works.values().filter_map(|work| work.commit.state.merged_into);
+            let behind: BTreeSet<RecordId> = behind.filter(|id| !works.contains_key(id)).collect();
+            if behind.is_empty() {
+                break;
+            }
+            ids = behind.into_iter().collect();
+        }
         Ok(Self {
             plan,
             routes,
@@ -125,6 +139,7 @@ impl<'a> Working<'a> {
             moved: Vec::new(),
             sealed: Vec::new(),
             deleted_by_clients: BTreeSet::new(),
+            operations: Vec::new(),
         })
     }
 
@@ -172,6 +187,7 @@ impl<'a> Working<'a> {
                 Arrival::Begun { record, document, changes, fields } => {
                     self.begun(*record, *document, changes, fields, now).map(Some)
                 }
+                Arrival::Decided { by, decision } => self.decided(by, decision.clone(), now),
                 Arrival::Created { record, principal, fields } => {
                     self.created_by_client(*record, principal, fields, now).map(|()| Some(*record))
                 }
@@ -210,7 +226,7 @@ impl<'a> Working<'a> {
         let decided =
             self.routes.decide(self.plan, connection, observation, |id| works.get(id).map(|work| &work.commit.state));
         let record = match decided {
-            Match::Known(record) | Match::Link(record) => record,
+            Match::Known(record) | Match::Link(record) => self.survivor(record),
             Match::New if observation.deleted => return Ok(None),
             Match::New => return self.create_from(connection, observation, now).map(Some),
             Match::Creating(_) => {
@@ -223,7 +239,9 @@ impl<'a> Working<'a> {
                 let name =
                     self.plan.sides.get(connection).map(|side| route::object_name(&side.object, &observation.id));
                 let reason = format!(
-                    "{} could be any of these records: {list}; nothing was linked: make the match unique in one of the systems, then replay",
+                    "{} could be any of these records: {list}; nothing was linked: say which it is with `syncline records link`, or \
+                     that it is none of them with `syncline quarantine separate`, or make the match unique in one of the systems \
+                     and replay",
                     name.unwrap_or_default()
                 );
                 self.set_aside(sync, index, arrival, reason);
@@ -250,7 +268,7 @@ impl<'a> Working<'a> {
         now: reconcile::Now,
     ) -> Result<(), ReconcileError> {
         for alias in &observation.aliases {
-            match self.routes.known(connection, alias) {
+            match self.routes.known(connection, alias).map(|other| self.survivor(other)) {
                 Some(other) if other != record => {
                     let input = Input::Merged { connection: connection.clone(), into: observation.id.clone() };
                     self.known(other, input, now)?;
@@ -265,18 +283,38 @@ impl<'a> Working<'a> {
         self.at = Some(record);
         let Some(work) = self.works.get_mut(&record) else { return Ok(()) };
         let reading = matches!(input, Input::Observed { .. } | Input::DeleteRefused { .. });
-        let keys_before = MatchKey::all(&self.plan.model, &work.commit.state.fields);
         let before = work.commit.state.fields.clone();
         let outcome = reconcile::reconcile(self.plan, &mut work.commit.state, input, now)?;
-        let keys = MatchKey::all(&self.plan.model, &work.commit.state.fields);
-        if keys != keys_before || outcome.deleted.is_some() {
-            work.commit.match_keys = Some(keys);
-        }
-        self.absorb(record, reading, outcome, &before);
+        self.changed(record, reading, outcome, &before);
         Ok(())
     }
 
-    fn create_from(
+    /// Adds what became of a known record to what is to be committed of it.
+    pub(super) fn changed(
+        &mut self,
+        record: RecordId,
+        reading: bool,
+        outcome: Outcome,
+        before: &syncline_core::value::Fields,
+    ) {
+        let Some(work) = self.works.get_mut(&record) else { return };
+        let keys = MatchKey::all(&self.plan.model, &work.commit.state.fields);
+        if keys != MatchKey::all(&self.plan.model, before) || outcome.deleted.is_some() {
+            work.commit.match_keys = Some(keys);
+        }
+        self.absorb(record, reading, outcome, before);
+    }
+
+    /// Adds something to what is to be committed of a record.
+    pub(super) fn note(&mut self, record: RecordId, note: impl FnOnce(&mut RecordCommit)) {
+        let Some(work) = self.works.get_mut(&record) else { return };
+        if !std::mem::replace(&mut work.changed, true) {
+            self.order.push(record);
+        }
+        note(&mut work.commit);
+    }
+
+    pub(super) fn create_from(
         &mut self,
         connection: &ConnectionId,
         observation: &Observation,
@@ -403,6 +441,7 @@ impl<'a> Working<'a> {
         let actors = batch.actors.iter().cloned().chain(self.claims).collect();
         let mut quarantine = batch.quarantine.clone();
         quarantine.extend(self.quarantine);
+        self.taken.operations = self.operations.iter().map(|operation| operation.id).collect();
         let unchanged = warm::of_unchanged(self.works.values_mut().map(|work| &mut work.commit.state));
         let commit = CommitBatch {
             records,
@@ -415,6 +454,7 @@ impl<'a> Working<'a> {
             actors,
             held: Vec::new(),
             guards: Vec::new(),
+            operations: self.operations,
         };
         Ok((Commit { batch: commit, noted: self.noted, updates, unchanged }, self.taken))
     }
@@ -465,7 +505,7 @@ impl Work {
 
     fn finish(mut self) -> RecordCommit {
         let after: BTreeSet<ExternalRef> = links(&self.commit.state).into_iter().collect();
-        self.commit.given_up = self.linked_before.into_iter().filter(|link| !after.contains(link)).collect();
+        self.commit.given_up.extend(self.linked_before.into_iter().filter(|link| !after.contains(link)));
         self.commit
     }
 }

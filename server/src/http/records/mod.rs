@@ -19,6 +19,7 @@ use syncline_core::{
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+pub(super) use self::{single::NoParams, view::LinkState};
 use super::{
     AppState,
     problem::{Kind, Problem},
@@ -40,14 +41,14 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 }
 
 /// A record as the path names it.
-struct Named<'a> {
-    model: &'a Model,
-    id: RecordId,
+pub(super) struct Named<'a> {
+    pub(super) model: &'a Model,
+    pub(super) id: RecordId,
 }
 
 impl<'a> Named<'a> {
     /// Finds the model and reads the id; an id of the wrong form names nothing.
-    fn new(state: &'a AppState, model: &str, id: &str) -> Result<Self, Problem> {
+    pub(super) fn new(state: &'a AppState, model: &str, id: &str) -> Result<Self, Problem> {
         let model = state.facts.model(model)?;
         let id = id.parse().map_err(|_| {
             Problem::new(Kind::NotFound, format!("`{id}` is no record id: ids are UUIDs, as in `_meta.id`"))
@@ -55,7 +56,7 @@ impl<'a> Named<'a> {
         Ok(Self { model, id })
     }
 
-    async fn read(&self, state: &AppState, who: &Principal) -> Result<RecordRow, Problem> {
+    pub(super) async fn read(&self, state: &AppState, who: &Principal) -> Result<RecordRow, Problem> {
         let row = state.store.tenant(&who.tenant).get_record(&self.model.name, self.id).await?;
         row.ok_or_else(|| missing(&self.model.name, self.id))
     }

@@ -52,6 +52,10 @@ struct RecordMeta {
     /// Since when it is deleted; null while it is not.
     #[schema(format = DateTime)]
     deleted_at: Option<String>,
+    /// The record that it was merged into; left out while it is one of its own. Such a record is deleted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = "uuid", nullable = false)]
+    merged_into: Option<String>,
     /// The place of its last change in the feed.
     cursor: u64,
     /// Its copies, by connection.
@@ -86,7 +90,7 @@ struct ExternalView {
 /// Whether a copy is linked.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-enum LinkState {
+pub(in crate::http) enum LinkState {
     /// Yet to be created or found.
     Pending,
     /// Kept the same.
@@ -111,6 +115,7 @@ impl RecordView {
                 last_modified_at: row.last_modified_at.to_rfc3339(),
                 last_action: last_action(row),
                 deleted_at: row.deleted.map(|at| at.to_rfc3339()),
+                merged_into: row.merged_into.map(|record| record.to_string()),
                 cursor: row.cursor.0,
                 external_ids: row
                     .links
@@ -149,12 +154,18 @@ fn last_action(row: &RecordRow) -> LastAction {
 
 impl From<&LinkRow> for ExternalView {
     fn from(row: &LinkRow) -> Self {
-        let state = match row.link {
-            Link::Unlinked => LinkState::Pending,
-            Link::Linked { .. } => LinkState::Linked,
-            Link::Gone { .. } => LinkState::Gone,
-            Link::Detached { .. } => LinkState::Detached,
-        };
-        Self { object: row.object.to_string(), id: row.link.external_id().map(ToString::to_string), state }
+        let id = row.link.external_id().map(ToString::to_string);
+        Self { object: row.object.to_string(), id, state: (&row.link).into() }
+    }
+}
+
+impl From<&Link> for LinkState {
+    fn from(link: &Link) -> Self {
+        match link {
+            Link::Unlinked => Self::Pending,
+            Link::Linked { .. } => Self::Linked,
+            Link::Gone { .. } => Self::Gone,
+            Link::Detached { .. } => Self::Detached,
+        }
     }
 }

@@ -38,13 +38,14 @@ const UNDER_WAY_MAX: i64 = 100;
 const PAGE_MAX: u32 = 1_000;
 
 /// What hangs on a record by its row number.
-const BY_ROW: [(&str, &str); 6] = [
+const BY_ROW: [(&str, &str); 7] = [
     ("journal", "DELETE FROM journal WHERE record = ?"),
     ("replicas", "DELETE FROM replicas WHERE record = ?"),
     ("conflicts", "DELETE FROM conflicts WHERE record = ?"),
     ("changes", "DELETE FROM changes WHERE record = ?"),
     ("damages", "DELETE FROM damages WHERE record = ?"),
     ("held_deletes", "DELETE FROM held_deletes WHERE record = ?"),
+    ("not_same", "DELETE FROM not_same WHERE record = ?"),
 ];
 
 #[async_trait]
@@ -282,7 +283,7 @@ async fn remove(
     names: &TenantNames,
     order: &EraseOrder,
 ) -> Result<Erased, StoreError> {
-    let mut rows = BTreeMap::new();
+    let mut rows = order.receipt.rows.clone();
     let row = sqlx::query("SELECT pk, model, version, match_keys FROM records WHERE id = ? AND tenant = ?")
         .bind(id_bytes(order.record))
         .bind(names.pk)
@@ -301,6 +302,12 @@ async fn remove(
         let gone = sqlx::query(statement).bind(pk).execute(&mut *connection).await?;
         count(&mut rows, table, gone.rows_affected());
     }
+    let gone = sqlx::query("DELETE FROM identity_operations WHERE tenant = ?1 AND (record = ?2 OR other = ?2)")
+        .bind(names.pk)
+        .bind(id_bytes(order.record))
+        .execute(&mut *connection)
+        .await?;
+    count(&mut rows, "identity_operations", gone.rows_affected());
     drop_documents(connection, names, &order.documents, &mut rows).await?;
     for place in &order.feed {
         let emptied = sqlx::query(
@@ -413,6 +420,7 @@ async fn announce(
         version: unsigned(version),
         changed: Vec::new(),
         fields: serde_json::Map::new(),
+        merged_into: None,
         at: order.at,
     };
     Ok(Change { cursor: Cursor(unsigned(head)), event })

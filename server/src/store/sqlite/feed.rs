@@ -11,6 +11,7 @@ use syncline_core::{
 use super::{
     SqliteTenant,
     codec::{decode_changed, decode_id, encode, parse_action, plain_fields, signed, unsigned},
+    identity::decode_optional_id,
     names::TenantNames,
     values::decode_fields,
 };
@@ -28,7 +29,7 @@ pub(super) const HOT: [&str; 1] = [CHANGES];
 
 /// Changes, floor and head in one statement, and so of one moment.
 const CHANGES: &str = "\
-    SELECT t.feed_floor, t.feed_head, f.seq, f.record, f.model, f.action, f.version, f.at, f.fields, f.changed \
+    SELECT t.feed_floor, t.feed_head, f.seq, f.record, f.model, f.action, f.version, f.at, f.fields, f.changed, f.merged_into \
     FROM tenants t LEFT JOIN (SELECT * FROM feed WHERE tenant = ?1 AND seq > ?2 \
         AND (?3 = '[]' OR model IN (SELECT value FROM json_each(?3))) ORDER BY seq LIMIT ?4) f ON true \
     WHERE t.pk = ?1 ORDER BY f.seq";
@@ -125,6 +126,7 @@ fn decode_present(cursor: Cursor, row: &SqliteRow) -> Result<Change, StoreError>
             version: unsigned(row.try_get(6)?),
             changed: decode_changed(row.try_get(9)?, &fields)?,
             fields: plain_fields(&fields),
+            merged_into: decode_optional_id(row.try_get(10)?)?,
             at: Millis(row.try_get(7)?),
         },
     })

@@ -18,6 +18,7 @@ use super::{
     codec::{
         decode, decode_epoch, decode_heads, decode_id, decode_seal, encode, hexadecimal, id_list, key_hash, unsigned,
     },
+    identity::decode_optional_id,
     names::TenantNames,
     replicas::decode_replica,
     values::decode_fields,
@@ -126,14 +127,14 @@ macro_rules! load {
                 SELECT r.pk FROM json_each(?1) ids CROSS JOIN records r ON r.id = unhex(ids.value) WHERE r.tenant = ?2) \
              SELECT 0, r.pk, r.revision, r.version, r.fields, r.genesis, r.id, r.model, r.first_seen_at, \
                     r.last_modified_at, r.deleted_at, r.heads, r.epoch, r.epoch_revision, r.document_bytes, r.document_sum, \
-                    r.logged, ",
+                    r.logged, r.merged_into, ",
             $document,
             ", ",
             $journal,
             " FROM wanted CROSS JOIN records r ON r.pk = wanted.pk \
              UNION ALL \
              SELECT 1, p.record, p.connection, NULL, p.replica, p.baseline, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, \
-                    NULL, NULL, NULL, NULL \
+                    NULL, NULL, NULL, NULL, NULL \
                     FROM wanted CROSS JOIN replicas p ON p.record = wanted.pk"
         )
     };
@@ -184,7 +185,7 @@ async fn load(
 fn decode_state(tenant: &TenantId, row: &SqliteRow) -> Result<RecordState, StoreError> {
     let began_anew = row.try_get::<i64, _>(13)? > 0;
     let genesis: Option<&str> = row.try_get::<Option<&str>, _>(5)?.filter(|_| !began_anew);
-    let later: Option<&str> = row.try_get(18)?;
+    let later: Option<&str> = row.try_get(19)?;
     let mut journal: Vec<ChangeEntry> =
         later.map(|entries| decode("the journal", entries)).transpose()?.unwrap_or_default();
     if let Some(genesis) = genesis {
@@ -199,7 +200,8 @@ fn decode_state(tenant: &TenantId, row: &SqliteRow) -> Result<RecordState, Store
         version: unsigned(row.try_get(3)?),
         fields: decode_fields(row.try_get(4)?)?,
         deleted: row.try_get::<Option<i64>, _>(10)?.map(Millis),
-        document: Document::from_saved(row.try_get(17)?, decode_heads(row.try_get(11)?)?)
+        merged_into: decode_optional_id(row.try_get(17)?)?,
+        document: Document::from_saved(row.try_get(18)?, decode_heads(row.try_get(11)?)?)
             .kept_with(decode_seal(row.try_get(14)?, row.try_get(15)?), row.try_get(16)?),
         journal,
         replicas: BTreeMap::new(),

@@ -20,6 +20,7 @@ mod erasures;
 mod failure;
 mod feed;
 mod held;
+mod identity;
 mod inbox;
 mod intake;
 mod keys;

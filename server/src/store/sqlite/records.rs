@@ -16,6 +16,7 @@ use syncline_core::{
 use super::{
     SqliteTenant,
     codec::{decode, decode_epoch, decode_id, id_bytes, signed, unsigned},
+    identity::decode_optional_id,
     names::TenantNames,
     values::{decode_fields, needle},
 };
@@ -26,7 +27,7 @@ use crate::store::{
 
 /// The columns of a record as listed; its links come along as JSON, so that a page is one consistent statement.
 const COLUMNS: &str = "r.pk, r.id, r.model, r.version, r.fields, r.origins, r.deleted_at, r.first_seen_at, \
-     r.last_modified_at, r.changed, r.epoch, \
+     r.last_modified_at, r.changed, r.epoch, r.merged_into, \
      (SELECT json_group_array(json_array(p.connection, json_object('object', p.replica ->> '$.object', 'link', p.replica -> '$.link'))) \
      FROM replicas p WHERE p.record = r.pk) FROM records r ";
 
@@ -151,10 +152,11 @@ fn decode_record(names: &TenantNames, row: &SqliteRow) -> Result<RecordRow, Stor
         fields: decode_fields(row.try_get(4)?)?,
         origins: decode("a record's origins", row.try_get(5)?)?,
         deleted: row.try_get::<Option<i64>, _>(6)?.map(Millis),
+        merged_into: decode_optional_id(row.try_get(11)?)?,
         first_seen_at: Millis(row.try_get(7)?),
         last_modified_at: Millis(row.try_get(8)?),
         cursor: Cursor(unsigned(row.try_get(9)?)),
-        links: decode_links(names, row.try_get(11)?)?,
+        links: decode_links(names, row.try_get(12)?)?,
     })
 }
 

@@ -13,7 +13,7 @@ struct Tie {
 }
 
 /// Rows that point at a record that is not there. They serve nobody, so removing them loses nothing.
-pub(super) const ORPHANS: [(&str, &str, &str); 7] = [
+pub(super) const ORPHANS: [(&str, &str, &str); 8] = [
     ("links", "link", "record"),
     ("replicas", "replica", "record"),
     ("match_keys", "match key", "record"),
@@ -21,6 +21,7 @@ pub(super) const ORPHANS: [(&str, &str, &str); 7] = [
     ("changes", "logged change", "record"),
     ("conflicts", "conflict row", "record"),
     ("held_deletes", "held delete", "record"),
+    ("not_same", "refused link", "record"),
 ];
 
 const TIES: [Tie; 11] = [

@@ -46,6 +46,8 @@ pub(super) struct RecordRows {
     pub(super) replicas: Vec<ReplicaRow>,
     pub(super) claims: Vec<LinkRow>,
     pub(super) given_up: Vec<LinkRow>,
+    pub(super) not_same: Vec<LinkRow>,
+    pub(super) maybe_same: Vec<LinkRow>,
     pub(super) journal: Vec<String>,
     /// What the log of the document's changes is to hold besides.
     pub(super) chunk: Option<Vec<u8>>,
@@ -69,6 +71,7 @@ pub(super) struct Body {
     pub(super) first_seen_at: i64,
     pub(super) last_modified_at: i64,
     pub(super) deleted_at: Option<i64>,
+    pub(super) merged_into: Option<Vec<u8>>,
     /// All origins of a new record; otherwise a patch of those stored, `None` where nothing visible changed.
     pub(super) origins: Option<String>,
     pub(super) fields: Arc<str>,
@@ -110,6 +113,7 @@ pub(super) struct EventRow {
     pub(super) at: i64,
     pub(super) fields: Arc<str>,
     pub(super) changed: String,
+    pub(super) merged_into: Option<Vec<u8>>,
     /// The event for the caller, taken when its place is known.
     pub(super) change: Option<FeedEvent>,
 }
@@ -135,6 +139,8 @@ pub(super) fn encode_record(
         touched,
         aliases,
         given_up,
+        not_same,
+        maybe_same,
         announcement,
         match_keys,
         renewed,
@@ -182,6 +188,8 @@ pub(super) fn encode_record(
         replicas,
         claims,
         given_up,
+        not_same: links(names, not_same)?,
+        maybe_same: links(names, maybe_same)?,
         journal: entries.iter().map(encode).collect::<Result<_, _>>()?,
         chunk,
         mended: rebuilt || epoch.is_some(),
@@ -231,6 +239,7 @@ fn encode_body(
         first_seen_at: state.first_seen_at.0,
         last_modified_at: state.last_modified_at.0,
         deleted_at: state.deleted.map(|at| at.0),
+        merged_into: state.merged_into.map(codec::id_bytes),
         origins,
         fields: encode_fields(&state.fields)?.into(),
         genesis,
@@ -262,6 +271,7 @@ fn encode_event(state: &mut RecordState, announcement: Announcement, body: &Body
         version: state.version,
         fields: codec::plain_fields(&fields),
         changed,
+        merged_into: state.merged_into,
         at: state.last_modified_at,
     };
     Ok(EventRow {
@@ -270,6 +280,7 @@ fn encode_event(state: &mut RecordState, announcement: Announcement, body: &Body
         at: body.last_modified_at,
         fields: body.fields.clone(),
         changed: stored,
+        merged_into: state.merged_into.map(codec::id_bytes),
         change: Some(change),
     })
 }

@@ -1,5 +1,5 @@
 //! What a batch carries beside its records: checkpoints, quarantine, worked-off hints, closed conflicts, documents
-//! that are no record's own.
+//! that are no record's own, operations on identity.
 
 use crate::store::{
     CommitBatch, StoreError,
@@ -8,7 +8,7 @@ use crate::store::{
     quarantine::{QuarantineId, Quarantined},
     sqlite::{
         codec::{encode, pk_list, signed},
-        documents, held,
+        documents, held, identity,
         names::TenantNames,
         script::Script,
     },
@@ -34,7 +34,7 @@ pub(super) fn write(script: &mut Script<'_>, names: &TenantNames, batch: CommitB
     for guard in &batch.guards {
         held::put_guard(script, names, guard)?;
     }
-    Ok(())
+    identity::write(script, names, batch.operations)
 }
 
 fn put_checkpoint(script: &mut Script<'_>, names: &TenantNames, checkpoint: CheckpointPut) -> Result<(), StoreError> {

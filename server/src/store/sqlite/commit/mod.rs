@@ -30,7 +30,7 @@ use super::{
     script::Script,
     writer::{BEGIN, COMMIT},
 };
-use crate::store::{CommitBatch, CommitError, Committed, StoreError};
+use crate::store::{CommitBatch, CommitError, Committed, ExternalRef, RecordCommit, StoreError};
 
 /// The statements of a commit, for the test that looks at their plans.
 #[cfg(test)]
@@ -97,6 +97,7 @@ async fn write(
     records::begin_epochs(script, records);
     parts::write_replicas(script, records).await?;
     parts::claim_links(script, records).await?;
+    parts::write_not_same(script, records).await?;
     parts::write_match_keys(script, records).await?;
     parts::write_journal(script, records).await?;
     parts::write_feed(script, names, records).await?;
@@ -136,15 +137,17 @@ fn refuse_repeats(batch: &CommitBatch) -> Result<(), StoreError> {
     }
 }
 
+/// The objects that a record's commit names beside its replicas' own.
+fn objects(record: &RecordCommit) -> impl Iterator<Item = &ExternalRef> {
+    record.aliases.iter().chain(&record.given_up).chain(&record.not_same).chain(&record.maybe_same)
+}
+
 /// Every connection that the batch speaks of.
 fn connections(batch: &CommitBatch) -> impl Iterator<Item = &ConnectionId> {
-    let of_records = batch.records.iter().flat_map(|record| {
-        record
-            .state
-            .replicas
-            .keys()
-            .chain(record.aliases.iter().chain(&record.given_up).map(|object| &object.connection))
-    });
+    let of_records = batch
+        .records
+        .iter()
+        .flat_map(|record| record.state.replicas.keys().chain(objects(record).map(|object| &object.connection)));
     of_records
         .chain(batch.checkpoints.iter().map(|checkpoint| &checkpoint.stream.connection))
         .chain(batch.quarantine.iter().map(|row| &row.connection))

@@ -64,6 +64,32 @@ pub(super) async fn claim_links(script: &mut Script<'_>, records: &mut [RecordRo
         .await
 }
 
+const FORBID: RowsStatement = RowsStatement {
+    head: "INSERT INTO not_same (connection, object, external_id, record) VALUES ",
+    row: "(?,?,?,?)",
+    tail: " ON CONFLICT DO NOTHING",
+};
+
+const ALLOW: RowsStatement = RowsStatement {
+    head: "DELETE FROM not_same WHERE (connection, object, external_id, record) IN (VALUES ",
+    row: "(?,?,?,?)",
+    tail: ")",
+};
+
+/// Notes which objects a person has cut off from their records, and which not any more.
+pub(super) async fn write_not_same(script: &mut Script<'_>, records: &mut [RecordRows]) -> Result<(), sqlx::Error> {
+    let allowed = drain(records, |record| std::mem::take(&mut record.maybe_same));
+    let forbidden = drain(records, |record| std::mem::take(&mut record.not_same));
+    for (statement, rows) in [(&ALLOW, allowed), (&FORBID, forbidden)] {
+        script
+            .rows(statement, rows, |values, (record, link)| {
+                values.bind(link.connection).bind(link.object).bind(link.external_id).bind(record);
+            })
+            .await?;
+    }
+    Ok(())
+}
+
 const ADD_KEYS: RowsStatement = RowsStatement {
     head: "INSERT INTO match_keys (hash, record) VALUES ",
     row: "(?,?)",
@@ -136,8 +162,8 @@ pub(super) async fn write_changes(script: &mut Script<'_>, records: &mut [Record
 }
 
 const FEED: RowsStatement = RowsStatement {
-    head: "INSERT INTO feed (tenant, seq, record, model, action, version, at, fields, changed) VALUES ",
-    row: "(?,?,?,?,?,?,?,?,?)",
+    head: "INSERT INTO feed (tenant, seq, record, model, action, version, at, fields, changed, merged_into) VALUES ",
+    row: "(?,?,?,?,?,?,?,?,?,?)",
     tail: "",
 };
 
@@ -163,7 +189,8 @@ pub(super) async fn write_feed(
                 .bind(event.version)
                 .bind(event.at)
                 .bind(event.fields)
-                .bind(event.changed);
+                .bind(event.changed)
+                .bind(event.merged_into);
         })
         .await
 }

@@ -27,8 +27,8 @@ pub(super) const REWRITE: RowsStatement = RowsStatement {
            last_modified_at = v.column6, deleted_at = v.column7, \
            origins = CASE WHEN v.column8 IS NULL THEN origins ELSE json_patch(origins, v.column8) END, \
            fields = v.column9, heads = v.column10, document = v.column11, document_bytes = v.column12, \
-           document_sum = v.column13, logged = v.column14 FROM (VALUES ",
-    row: "(?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+           document_sum = v.column13, logged = v.column14, merged_into = v.column15 FROM (VALUES ",
+    row: "(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
     tail: ") AS v WHERE id = v.column1 AND tenant = v.column2 AND revision = v.column3 RETURNING pk, id, match_keys",
 };
 
@@ -112,7 +112,7 @@ async fn add_swaps(
                 .bind(body.fields)
                 .bind(body.heads)
                 .bind(body.document);
-            bind_seal(values, body.seal).bind(body.logged);
+            bind_seal(values, body.seal).bind(body.logged).bind(body.merged_into);
         })
         .await?;
     script
