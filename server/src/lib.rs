@@ -4,6 +4,7 @@ pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod engine;
+pub mod failpoint;
 pub mod http;
 pub mod live;
 pub mod repo;

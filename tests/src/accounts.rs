@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use reqwest::{Client, Method};
+use reqwest::{Client, Method, StatusCode};
 use serde_json::{Map, Value as Json, json};
 use syncline_sandbox::{
     Running,
@@ -146,6 +146,16 @@ impl<'a> Account<'a> {
         self.call(Method::PATCH, &self.door(&format!("/{id}")), Some(&self.body(values))).await;
     }
 
+    /// A user edits an object that may be gone; whether the platform took it.
+    pub async fn try_edit(&self, id: &str, values: &[(&str, &str)]) -> bool {
+        self.ask(Method::PATCH, &self.door(&format!("/{id}")), Some(&self.body(values))).await.0.is_success()
+    }
+
+    /// A user deletes an object that may be gone; whether the platform did it.
+    pub async fn try_delete(&self, id: &str) -> bool {
+        self.ask(Method::DELETE, &self.door(&format!("/{id}")), None).await.0.is_success()
+    }
+
     /// A user deletes an object.
     pub async fn delete(&self, id: &str) {
         self.call(Method::DELETE, &self.door(&format!("/{id}")), None).await;
@@ -211,6 +221,13 @@ impl<'a> Account<'a> {
         entries.iter().filter(ours).count()
     }
 
+    /// What the platform wrote down about an object, a line for each event.
+    pub fn log_of(&self, id: &str) -> String {
+        let entries = self.running.parts.ledger.page(0, usize::MAX).entries;
+        let of_object = entries.iter().filter(|entry| &*entry.event.id == id);
+        of_object.map(|entry| format!("{} {entry:?}\n", self.words.connection)).collect()
+    }
+
     fn door(&self, rest: &str) -> String {
         format!("{}/users/ann/{}{rest}", self.running.admin_url, self.words.object)
     }
@@ -225,16 +242,19 @@ impl<'a> Account<'a> {
     }
 
     async fn call(&self, method: Method, url: &str, body: Option<&Json>) -> Json {
+        let (status, text) = self.ask(method.clone(), url, body).await;
+        assert!(status.is_success(), "{method} {url}: {status} {text}");
+        serde_json::from_str(&text).unwrap_or_default()
+    }
+
+    async fn ask(&self, method: Method, url: &str, body: Option<&Json>) -> (StatusCode, String) {
         let token = &self.running.credentials.user_token;
         let mut request = Client::new().request(method.clone(), url).bearer_auth(token);
         if let Some(body) = body {
             request = request.json(body);
         }
         let answer = request.send().await.unwrap_or_else(|error| panic!("{method} {url}: {error}"));
-        let status = answer.status();
-        let text = answer.text().await.expect("an answer");
-        assert!(status.is_success(), "{method} {url}: {status} {text}");
-        serde_json::from_str(&text).unwrap_or_default()
+        (answer.status(), answer.text().await.expect("an answer"))
     }
 }
 

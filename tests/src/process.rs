@@ -4,13 +4,15 @@ use std::io::{BufRead as _, BufReader};
 use std::{
     fs::File,
     path::{Path, PathBuf},
-    process::{Child, ChildStdout, Command, Output, Stdio},
+    process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio},
 };
 
 use serde_json::Value as Json;
+use syncline_server::failpoint;
 
 /// Variables of the developer's own that the binary would read.
-const OWN_VARIABLES: [&str; 5] = ["SYNCLINE_API", "SYNCLINE_KEY", "SYNCLINE_TENANT", "SYNCLINE_CONFIG", "SYNCLINE_LOG"];
+const OWN_VARIABLES: [&str; 6] =
+    ["SYNCLINE_API", "SYNCLINE_KEY", "SYNCLINE_TENANT", "SYNCLINE_CONFIG", "SYNCLINE_LOG", failpoint::ENVIRONMENT];
 
 /// The binary beside the folder of the test binaries, where Cargo puts it.
 fn binary() -> PathBuf {
@@ -39,6 +41,15 @@ pub fn run(folder: &Path, environment: &[(String, String)], arguments: &[&str]) 
     command(folder, environment).args(arguments).output().expect("the binary runs")
 }
 
+/// How a start went.
+#[derive(Debug)]
+pub enum Start {
+    /// The server has announced itself.
+    Ready(Process),
+    /// It ended before.
+    Ended(ExitStatus),
+}
+
 /// A server that has announced itself.
 #[derive(Debug)]
 pub struct Process {
@@ -51,6 +62,16 @@ pub struct Process {
 impl Process {
     /// Starts a server; its log is appended to `log`.
     pub fn serve(folder: &Path, environment: &[(String, String)], log: &Path) -> Self {
+        match Self::launch(folder, environment, log) {
+            Start::Ready(process) => process,
+            Start::Ended(status) => {
+                panic!("the server did not start: {status}\n{}", std::fs::read_to_string(log).unwrap_or_default())
+            }
+        }
+    }
+
+    /// Starts a server that may end before it is ready; its log is appended to `log`.
+    pub fn launch(folder: &Path, environment: &[(String, String)], log: &Path) -> Start {
         let log_file = File::options().append(true).create(true).open(log).expect("a log file");
         let mut child = command(folder, environment)
             .args(["serve", "--json"])
@@ -61,25 +82,50 @@ impl Process {
         let mut stdout = BufReader::new(child.stdout.take().expect("a piped output"));
         let mut line = String::new();
         stdout.read_line(&mut line).expect("an announcement");
-        let announcement = serde_json::from_str(&line).unwrap_or_else(|error| {
-            panic!(
-                "the server did not start: {error} in {line:?}\n{}",
-                std::fs::read_to_string(log).unwrap_or_default()
-            )
-        });
-        Self { child, announcement, _stdout: stdout }
+        match serde_json::from_str(&line) {
+            Ok(announcement) => Start::Ready(Self { child, announcement, _stdout: stdout }),
+            Err(error) if line.is_empty() => {
+                Start::Ended(child.wait().unwrap_or_else(|second| panic!("it does not end: {error}, {second}")))
+            }
+            Err(error) => panic!("the server announced no JSON: {error} in {line:?}"),
+        }
+    }
+
+    /// Waits until it has ended.
+    pub fn wait(&mut self) -> ExitStatus {
+        self.child.wait().expect("it ends")
+    }
+
+    /// How it ended, if it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("a child can be asked")
+    }
+
+    /// Sends it a signal, such as `STOP`.
+    pub fn signal(&self, name: &str) {
+        Self::signal_to(self.pid(), name);
+    }
+
+    /// Sends a process of this suite a signal.
+    pub fn signal_to(pid: u32, name: &str) {
+        let sent = Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "the process takes a signal");
     }
 
     /// Ends it as a power cut would.
-    pub fn kill(mut self) {
+    pub fn kill(mut self) -> ExitStatus {
         self.child.kill().expect("a running server");
-        self.child.wait().expect("it ends");
+        self.child.wait().expect("it ends")
+    }
+
+    /// The process, for those who only send signals.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Asks it to end as a service manager would, and returns its exit code.
     pub fn terminate(mut self) -> Option<i32> {
-        let asked = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
-        assert!(asked.is_ok_and(|status| status.success()), "the process takes a signal");
+        self.signal("TERM");
         self.child.wait().expect("it ends").code()
     }
 }

@@ -1,16 +1,23 @@
 //! The stage of every story: both emulators in this process, a configuration for their accounts, and the binary on it.
 
-use std::{net::TcpListener, path::PathBuf, process::Output, time::Duration};
+use std::{
+    net::TcpListener,
+    path::PathBuf,
+    process::{ExitStatus, Output},
+    time::Duration,
+};
 
 use syncline_sandbox::{FaultProfile, Population, Sandbox, SandboxConfig, people::Mess};
+use syncline_server::failpoint::Point;
 use tempfile::TempDir;
 
 use crate::{
     accounts::{Account, HUBSPOT, SALESFORCE},
     agreement::{self, Agreement},
     api::{Api, KEY, STRANGERS_KEY},
+    doomed::Doomed,
     patience::{eventually, until_reached},
-    process::{self, Process},
+    process::{self, Process, Start},
 };
 
 /// The same as in every configuration.
@@ -61,6 +68,8 @@ impl Stage {
             contacts: Population { per_system: setting.contacts, shared: setting.shared, mess },
             faults: setting.faults,
             time_scale: TIME_SCALE,
+            // What was shown to the service, and when, is evidence.
+            log_reads: true,
             ..SandboxConfig::default()
         })
         .await
@@ -142,6 +151,47 @@ impl Stage {
         Server { stage: self, process, api: Api::connect(&base).await, live }
     }
 
+    /// Starts the server with more in its environment; it may end before it is ready.
+    pub fn launch(&self, more: &[(String, String)]) -> Start {
+        let environment: Vec<(String, String)> = self.environment.iter().chain(more).cloned().collect();
+        Process::launch(self.folder.path(), &environment, &self.log())
+    }
+
+    /// Starts a server that is to end at a fail point.
+    pub fn doomed(&self, point: Point) -> Doomed<'_> {
+        Doomed::start(self, point)
+    }
+
+    /// Starts a server, and waits until it has ended at a fail point.
+    pub async fn die_at(&self, point: Point) {
+        self.doomed(point).gone().await;
+    }
+
+    /// Starts a server that must refuse to serve; how it ended.
+    pub fn refuses_to_start(&self) -> ExitStatus {
+        match self.launch(&[]) {
+            Start::Ended(status) => status,
+            Start::Ready(process) => panic!("it serves: {}", process.announcement),
+        }
+    }
+
+    /// Where the server is called.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Both emulators.
+    pub const fn sandbox(&self) -> &Sandbox {
+        &self.sandbox
+    }
+
+    /// The last lines of the server's log.
+    pub fn log_tail(&self) -> String {
+        let log = std::fs::read_to_string(self.log()).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(15)..].join("\n")
+    }
+
     /// A place for a file of the story's own, which goes with the stage.
     pub fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
@@ -183,7 +233,7 @@ impl Server<'_> {
             let deliveries = &side["deliveries"];
             let busy = side["phase"] != "live" || deliveries["dirty"] != 0 || deliveries["parked"] != 0;
             if busy {
-                return Err(format!("{side}\n{}", self.log_tail()));
+                return Err(format!("{side}\n{}", self.stage.log_tail()));
             }
         }
         Ok(())
@@ -208,6 +258,11 @@ impl Server<'_> {
         }
     }
 
+    /// Sends the server a signal, such as `STOP`.
+    pub fn signal(&self, name: &str) {
+        self.process.signal(name);
+    }
+
     /// Ends the server as a power cut would.
     pub fn kill(self) {
         self.process.kill();
@@ -218,12 +273,6 @@ impl Server<'_> {
         let begun = std::time::Instant::now();
         assert_eq!(self.process.terminate(), Some(0), "the server ends well");
         assert!(begun.elapsed() < Duration::from_secs(10), "the server ends soon");
-    }
-
-    fn log_tail(&self) -> String {
-        let log = std::fs::read_to_string(self.stage.log()).unwrap_or_default();
-        let lines: Vec<&str> = log.lines().collect();
-        lines[lines.len().saturating_sub(15)..].join("\n")
     }
 }
 

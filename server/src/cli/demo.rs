@@ -52,9 +52,10 @@ impl DemoArgs {
         }
         let settings = Settings { contacts: self.contacts, seed: self.seed, faults: self.faults.into(), flaw: None };
         let demo = Demo::start(settings).await?;
+        let asked = signals::ended()?;
         let ended = tokio::select! {
             ended = self.on(&demo, output) => ended,
-            signal = signals::ended() => signal.map_err(Failure::from),
+            () = asked => Ok(()),
         };
         demo.stop().await?;
         ended

@@ -4,6 +4,7 @@ use std::{io, process::ExitCode};
 
 use crate::{
     config::Problems,
+    failpoint::ArmError,
     service::ServiceError,
     store::{StoreError, sqlite::copy::CopyError},
 };
@@ -29,6 +30,9 @@ pub(crate) enum Failure {
     /// The service did not start or stop well.
     #[error(transparent)]
     Service(#[from] ServiceError),
+    /// A fail point was asked for that cannot be armed.
+    #[error(transparent)]
+    FailPoint(#[from] ArmError),
     /// The verb did its work, and what it found is a failure that it has reported already.
     #[error("")]
     Reported,

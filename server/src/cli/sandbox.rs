@@ -62,8 +62,9 @@ impl SandboxArgs {
             .into_iter()
             .filter_map(|(name, running)| Some((name, running.as_ref()?)))
             .collect();
+        let asked = signals::ended()?;
         announce(&running, output)?;
-        signals::ended().await?;
+        asked.await;
         sandbox.shutdown().await;
         Ok(())
     }

@@ -11,7 +11,7 @@ use super::{
     output::{Output, Tone},
     signals,
 };
-use crate::{config::Config, service::Service};
+use crate::{config::Config, failpoint, service::Service};
 
 /// The arguments of `serve`.
 #[derive(Args)]
@@ -27,9 +27,12 @@ pub(crate) struct Serve {
 impl Serve {
     /// Runs the server until the process is asked to end; a second request ends it at once.
     pub(crate) async fn run(self, output: Output) -> Result<(), Failure> {
+        failpoint::arm()?;
         let config = Config::load(&self.config)?;
         logging::start(self.log);
         let mut service = Service::start(&config).await?;
+        // Before the address is told: whoever knows it may ask the process to end.
+        let asked = signals::ended()?;
         let url = format!("http://{}", service.address());
         if output.is_json() {
             output.json(&json!({"api": url, "live": format!("ws://{}/v1/live", service.address())}))?;
@@ -41,13 +44,14 @@ impl Serve {
             ))?;
         }
         let failure = tokio::select! {
-            signal = signals::ended() => signal.err().map(Failure::from),
+            () = asked => None,
             failure = service.failed() => Some(failure.into()),
         };
         tracing::info!("stopping: open requests and present steps are finished first");
+        let asked_again = signals::ended()?;
         tokio::select! {
             stopped = service.stop() => stopped?,
-            _ = signals::ended() => return Err(Failure::said("stopped at once; what was under way is taken up again at the next start")),
+            () = asked_again => return Err(Failure::said("stopped at once; what was under way is taken up again at the next start")),
         }
         failure.map_or(Ok(()), Err)
     }

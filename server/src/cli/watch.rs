@@ -36,10 +36,12 @@ impl Watch {
             snapshot: false,
         };
         let mut live = api.live(subscribe).await?;
+        let asked = signals::ended()?;
+        tokio::pin!(asked);
         loop {
             let event = tokio::select! {
                 event = live.next() => event?,
-                ended = signals::ended() => return Ok(ended?),
+                () = &mut asked => return Ok(()),
             };
             show(output, &event)?;
         }

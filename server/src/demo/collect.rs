@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use syncline_client::{Api, At, ConflictQuery, ConflictState, Page, Record, RecordQuery};
+use syncline_sandbox::Sandbox;
 
 use super::{
     DemoError,
     players::Acknowledged,
     scenario::{ACCOUNTS, MODEL},
-    stage::Stage,
     verifier::{
         evidence::{self, Evidence},
         ledger::Entry,
@@ -54,7 +54,7 @@ pub(super) fn links(records: &[Record]) -> Links {
 
 /// All evidence; `known` are links that were seen earlier and may be gone.
 pub(super) async fn evidence(
-    stage: &Stage,
+    sandbox: &Sandbox,
     api: &Api,
     web: &Web,
     known: &Links,
@@ -63,7 +63,7 @@ pub(super) async fn evidence(
     let records = records(api).await?;
     let mut accounts = Vec::new();
     for account in ACCOUNTS {
-        let running = stage.running(account)?;
+        let running = account.running(sandbox)?;
         accounts.push(evidence::Account {
             title: account.title.to_owned(),
             keeps_history: account.keeps_history,

@@ -6,6 +6,7 @@
 //! * [`quiet`]: waiting until nothing is left to do. [`web`]: plain HTTP.
 //! * [`script`]: what the three writers do. [`players`]: the writers. [`weather`]: faults. [`audience`]: the subscriber.
 //! * [`traveller`]: the client that edits offline. [`collect`]: the evidence. [`verifier`]: the judge. [`report`]: what the run came to.
+//! * [`trial`]: the judge for pieces that are played elsewhere.
 //! * [`error`]: why a run could not come to its end.
 
 mod audience;
@@ -19,6 +20,7 @@ mod scenario;
 mod script;
 mod stage;
 mod traveller;
+mod trial;
 mod verifier;
 mod weather;
 mod web;
@@ -32,7 +34,7 @@ use tokio_util::sync::CancellationToken;
 use self::{
     audience::Heard,
     collect::Links,
-    players::{Acknowledged, Players},
+    players::Players,
     script::{Role, Script},
     stage::Stage,
     traveller::Traveller,
@@ -40,8 +42,10 @@ use self::{
 };
 pub use self::{
     error::DemoError,
+    players::Acknowledged,
     quiet::Standing,
     report::{Blind, Report, Struck, Verdict},
+    trial::Trial,
 };
 
 /// The longest time that linking and growing quiet may take, for each contact of an account, and at least.
@@ -228,7 +232,7 @@ impl Demo {
 
     async fn judge(&self, linked: &Linked, played: Played, heard: Heard) -> Result<Report, DemoError> {
         let Self { settings, stage, api, web, begun } = self;
-        let evidence = collect::evidence(stage, api, web, &linked.links, played.acknowledged).await?;
+        let evidence = collect::evidence(stage.sandbox(), api, web, &linked.links, played.acknowledged).await?;
         let counts = stage.host.counts().await;
         let report = Report {
             ok: false,

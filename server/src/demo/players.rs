@@ -33,19 +33,19 @@ pub(super) struct Member {
 
 /// An edit that the API acknowledged, as the product remembers it.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Acknowledged {
+pub struct Acknowledged {
     /// When it was sent, after what it says it saw was read; in microseconds since 1970.
-    pub(super) at_us: i64,
+    pub at_us: i64,
     /// When the service had it: later than it was made, where the product was cut off.
-    pub(super) reached_us: i64,
+    pub reached_us: i64,
     /// The record.
-    pub(super) record: String,
+    pub record: String,
     /// Whether it was a delete.
-    pub(super) deleted: bool,
+    pub deleted: bool,
     /// What the product had read before: of a create, nothing.
-    pub(super) seen: Map<String, Json>,
+    pub seen: Map<String, Json>,
     /// What it set.
-    pub(super) sent: BTreeMap<String, Json>,
+    pub sent: BTreeMap<String, Json>,
 }
 
 /// The three writers.

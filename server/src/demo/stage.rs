@@ -60,6 +60,11 @@ impl Stage {
         Ok(stage)
     }
 
+    /// Both emulators.
+    pub(super) const fn sandbox(&self) -> &Sandbox {
+        &self.sandbox
+    }
+
     /// The emulator of an account.
     pub(super) fn running(&self, account: &Account) -> Result<&Running, DemoError> {
         account.running(&self.sandbox)

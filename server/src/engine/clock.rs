@@ -11,7 +11,10 @@ use syncline_core::{
 };
 use tokio::sync::Mutex;
 
-use crate::store::{Store, StoreError};
+use crate::{
+    failpoint::{Point, reach},
+    store::{Store, StoreError},
+};
 
 /// How many ticks are reserved in the store at once; those left over at a stop are never used.
 const TICKS_RESERVED: u64 = 100_000;
@@ -41,7 +44,9 @@ impl Clock {
     pub async fn tick(&self) -> Result<Tick, StoreError> {
         let mut ticks = self.ticks.lock().await;
         if ticks.is_empty() {
+            reach(Point::TicksBefore);
             let first = self.store.reserve_ticks(TICKS_RESERVED).await?.0;
+            reach(Point::TicksAfter);
             *ticks = first..first + TICKS_RESERVED;
         }
         ticks.next().map(Tick).ok_or_else(|| StoreError::Value("the logical clock has run out of ticks".into()))

@@ -25,13 +25,16 @@ use super::{
     intake::{Arrival, Batch, IntakeError, Rebuilt, Taken},
     side::{RunningSide, RunningSync},
 };
-use crate::store::{
-    CommitError, StoreError,
-    conflicts::{Closed, Closing, ConflictId},
-    erasures::{ErasureId, Receipt},
-    held::{DeleteSource, Standing},
-    quarantine::{QuarantineId, QuarantineRow},
-    syncs::Phase,
+use crate::{
+    failpoint::{Point, reach},
+    store::{
+        CommitError, StoreError,
+        conflicts::{Closed, Closing, ConflictId},
+        erasures::{ErasureId, Receipt},
+        held::{DeleteSource, Standing},
+        quarantine::{QuarantineId, QuarantineRow},
+        syncs::Phase,
+    },
 };
 
 #[async_trait]
@@ -58,7 +61,9 @@ impl Commands for Engine {
         }
         let record = RecordId::created(&who.tenant, model, &format!("{}/{nonce}", who.name));
         let arrival = Arrival::Created { record, principal: who.name.clone(), fields };
+        reach(Point::CommandBefore);
         self.take(&sync, Batch::of(vec![arrival])).await?;
+        reach(Point::CommandAfter);
         Ok(record)
     }
 
@@ -118,7 +123,10 @@ impl Commands for Engine {
         let closed = Closed { at: Clock::wall(), by: who.name.clone(), choice: word };
         let batch =
             Batch { arrivals: vec![arrival], conflicts_closed: vec![Closing { id, closed }], ..Batch::default() };
-        self.take(&sync, batch).await
+        reach(Point::ResolveBefore);
+        self.take(&sync, batch).await?;
+        reach(Point::ResolveAfter);
+        Ok(())
     }
 
     async fn steer(
@@ -263,8 +271,10 @@ impl Commands for Engine {
         let mut stored = 0;
         for (receiver, hints) in self.by_account(side, hints) {
             let hints = self.unbarred(&receiver, hints).await.map_err(unavailable)?;
+            reach(Point::HintsBefore);
             stored +=
                 receiver.tenant().put_hints(&receiver.connection, &hints, Clock::wall()).await.map_err(unavailable)?;
+            reach(Point::HintsAfter);
             self.sides.iter().filter(|side| side.connection == receiver.connection).for_each(|side| side.hinted());
         }
         Ok(stored)
@@ -354,7 +364,10 @@ impl Engine {
         let arrivals = vec![Arrival::Known { record, input: Box::new(input) }];
         // Looked at before as well, but only the intake can say that nobody came in between.
         let only_at = if_version.map(|version| (record, version));
-        self.take(sync, Batch { arrivals, only_at, ..Batch::default() }).await
+        reach(Point::CommandBefore);
+        self.take(sync, Batch { arrivals, only_at, ..Batch::default() }).await?;
+        reach(Point::CommandAfter);
+        Ok(())
     }
 
     async fn take(&self, sync: &RunningSync, batch: Batch) -> Result<(), CommandError> {
@@ -404,7 +417,9 @@ async fn steer_side(side: &RunningSide, verb: Steering) -> Result<(), StoreError
         }
         Steering::Trigger => {}
         Steering::Reset => {
+            reach(Point::ResetBefore);
             side.tenant().forget_checkpoints(&side.sync.name, &side.connection).await?;
+            reach(Point::ResetAfter);
             side.reset.store(true, std::sync::atomic::Ordering::SeqCst);
         }
         Steering::Reject => {}

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::clock::Clock;
 use crate::{
     config::Retention,
+    failpoint::{Point, reach},
     repo::RepoHub,
     store::{Store, StoreError, TenantStore, retention::Old},
 };
@@ -29,13 +30,9 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    /// Runs until the service stops.
+    /// Runs until the service stops. It looks at once, so that a service that is often started anew keeps no more either.
     pub(super) async fn run(self, stop: CancellationToken) {
         loop {
-            tokio::select! {
-                () = tokio::time::sleep(EVERY) => {}
-                () = stop.cancelled() => return,
-            }
             for tenant in &self.tenants {
                 tokio::select! {
                     tidied = self.tidy(tenant, Clock::wall()) => {
@@ -46,13 +43,19 @@ impl Keeper {
                     () = stop.cancelled() => return,
                 }
             }
+            tokio::select! {
+                () = tokio::time::sleep(EVERY) => {}
+                () = stop.cancelled() => return,
+            }
         }
     }
 
     /// One round for a tenant.
     async fn tidy(&self, tenant: &TenantId, now: Millis) -> Result<(), StoreError> {
         let (store, keep) = (self.store.tenant(tenant), &self.retention);
+        reach(Point::KeeperBefore);
         store.trim_hints(before(now, keep.hints)).await?;
+        reach(Point::KeeperBetween);
         store.trim_feed(keep.changes).await?;
         if let Some(age) = keep.changes_age {
             let (head, old) = (store.feed_span().await?.head.0, store.feed_before(before(now, age)).await?);
@@ -68,10 +71,11 @@ impl Keeper {
                 drop_old(store.as_ref(), what, before(now, age)).await?;
             }
         }
-        match keep.documents {
-            Some(age) => self.empty_documents(tenant, store.as_ref(), before(now, age)).await,
-            None => Ok(()),
+        if let Some(age) = keep.documents {
+            self.empty_documents(tenant, store.as_ref(), before(now, age)).await?;
         }
+        reach(Point::KeeperAfter);
+        Ok(())
     }
 
     /// Drops what moved documents hold, but for those that somebody has open.

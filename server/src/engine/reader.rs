@@ -26,6 +26,7 @@ use super::{
 };
 use crate::{
     config::Approval,
+    failpoint::{Point, reach},
     store::{
         StoreError,
         syncs::{CheckpointPut, Phase},
@@ -239,7 +240,9 @@ async fn step_backfill(side: &RunningSide, backfill: &mut Backfill) -> Result<Op
             let deletions = Deletions::since(backfill.begun());
             let checkpoints =
                 vec![checkpoint(side, CHANGES, changes.state(), 0)?, checkpoint(side, DELETES, &deletions, 0)?];
+            reach(Point::BackfillBefore);
             side.take(Batch { checkpoints, ..Batch::default() }).await?;
+            reach(Point::BackfillAfter);
             mark_live(side).await?;
             let sweeper = Sweeper::load(side).await?;
             Ok(Some(Mode::Follow(Box::new(Follow { changes, deletions, archived: None, sweeper }))))
@@ -314,7 +317,9 @@ pub(super) async fn take_page(
         let rest = arrivals.split_off(ROWS_PER_COMMIT);
         side.take(Batch::of(std::mem::replace(&mut arrivals, rest))).await?;
     }
+    reach(Point::PageBefore);
     side.take(Batch { arrivals, quarantine, checkpoints, ..Batch::default() }).await?;
+    reach(Point::PageAfter);
     Ok(())
 }
 
@@ -363,7 +368,9 @@ async fn step_deletes(
         }
     }
     let checkpoints = vec![checkpoint(side, DELETES, deletions, 0)?];
+    reach(Point::DeletesBefore);
     side.take(Batch { checkpoints, ..Batch::default() }).await?;
+    reach(Point::DeletesAfter);
     Ok(if forgotten { Progress::Resync } else { Progress::Wait(Duration::ZERO) })
 }
 

@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::clock::Clock as EngineClock;
 use crate::{
+    failpoint::{Point, reach},
     secrets::{Place, SecretsKey},
     store::{Store, StoreError},
 };
@@ -164,9 +165,11 @@ impl Session {
         // Whole-second Date headers and the way there and back blur the measurement by so much.
         let offset_ms = if offset_ms.abs() <= 2_000 { 0 } else { offset_ms };
         self.offset_ms.store(offset_ms, Ordering::Relaxed);
+        reach(Point::OffsetBefore);
         if let Err(error) = self.store.tenant(&self.tenant).put_clock_offset_ms(&self.connection, offset_ms).await {
             tracing::warn!(connection = %self.connection, %error, "the provider's clock offset was not stored");
         }
+        reach(Point::OffsetAfter);
         Ok(())
     }
 
@@ -297,6 +300,7 @@ impl Session {
             });
         };
         let mut attempt = 0;
+        reach(Point::RefreshBefore);
         let renewed = loop {
             match refresher.refresh(&current, EngineClock::wall()).await {
                 Ok(renewed) => break renewed,
@@ -307,7 +311,9 @@ impl Session {
                 Err(error) => return Err(error),
             }
         };
+        reach(Point::RefreshAnswered);
         self.keep(&renewed).await?;
+        reach(Point::RefreshSaved);
         *self.credentials.write().await = renewed;
         Ok(())
     }

@@ -27,6 +27,7 @@ use super::{
 };
 use crate::{
     config::{Approval, MassDelete, Schedule},
+    failpoint::{Point, reach},
     store::{
         Store, StoreError, TenantStore,
         inbox::HintId,
@@ -382,10 +383,13 @@ impl RunningSide {
         let Some(side) = self.part() else { return Ok(looked_at) };
         for chunk in ids.chunks(self.session.connector.reader().by_id_max().max(1)) {
             let (arrivals, quarantine) = self.read(side, chunk).await?;
+            reach(Point::LookBefore);
             self.take(Batch { arrivals, quarantine, ..Batch::default() }).await?;
+            reach(Point::LookAfter);
         }
         if !hints.is_empty() {
             self.take(Batch { hints_done: hints, ..Batch::default() }).await?;
+            reach(Point::LookDone);
         }
         Ok(looked_at)
     }
@@ -452,7 +456,9 @@ impl RunningSide {
         if *self.paused.borrow() {
             state.phase = Phase::Paused;
         }
+        reach(Point::StateBefore);
         self.tenant().put_sync_state(&state).await?;
+        reach(Point::StateAfter);
         self.sync.stirred.notify_waiters();
         Ok(state)
     }

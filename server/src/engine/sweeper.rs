@@ -18,7 +18,10 @@ use super::{
     reader,
     side::{RunningSide, StepError},
 };
-use crate::store::held::{DeleteSource, Standing};
+use crate::{
+    failpoint::{Point, reach},
+    store::held::{DeleteSource, Standing},
+};
 
 const STREAM: &str = "sweep";
 /// How many linked ids are compared at once.
@@ -90,7 +93,9 @@ impl Sweeper {
         self.running = None;
         self.last = LastSweep { ended: Clock::wall() };
         let checkpoints = vec![reader::checkpoint(side, STREAM, &self.last, 0)?];
+        reach(Point::SweepBefore);
         side.take(Batch { checkpoints, ..Batch::default() }).await?;
+        reach(Point::SweepAfter);
         Ok(())
     }
 }
@@ -114,6 +119,7 @@ impl Running {
     /// The list is complete: what is missing is counted, guarded, and read by id. What the guard holds back is looked at when a
     /// person has answered, or when a later sweep lists it again.
     async fn conclude(&mut self, side: &RunningSide) -> Result<(), StepError> {
+        reach(Point::SweepListed);
         self.look_at_returned(side).await?;
         let Missing { known, ids } = self.find_missing(side).await?;
         match self.sweep.judge(side.sync.mass_delete.limits, known, ids.len() as u64) {

@@ -27,6 +27,7 @@ use super::{
 };
 use crate::{
     config::Approval,
+    failpoint::{Point, reach},
     store::{StoreError, syncs::Phase},
 };
 
@@ -142,7 +143,9 @@ async fn look_first(side: &RunningSide, due: &[RecordState]) -> Result<Millis, S
         .filter_map(|arrival| if let Arrival::Known { record, .. } = arrival { Some(*record) } else { None })
         .collect();
     if !interrupted.is_empty() {
+        reach(Point::UncertainBefore);
         side.take(Batch::of(interrupted)).await?;
+        reach(Point::UncertainAfter);
     }
     let ids: Vec<ExternalId> = replicas()
         .filter(|(state, _)| !was_interrupted.contains(&state.id))
@@ -150,9 +153,9 @@ async fn look_first(side: &RunningSide, due: &[RecordState]) -> Result<Millis, S
         .collect();
     let looked_at = side.look(&ids, Vec::new()).await?;
     let unlinked: Vec<(&RecordState, Option<&Intent>)> = replicas()
-        .filter(|(state, replica)| {
-            replica.link == Link::Unlinked && !was_interrupted.contains(&state.id) && state.deleted.is_none()
-        })
+        .filter(|(state, replica)| replica.link == Link::Unlinked && !was_interrupted.contains(&state.id))
+        // A record that was deleted needs no object, but may have one all the same: a create was cut off before.
+        .filter(|(state, replica)| state.deleted.is_none() || replica.intent.is_some())
         .map(|(state, replica)| (state, replica.intent.as_ref()))
         .collect();
     find_existing(side, &unlinked).await?;
@@ -196,7 +199,9 @@ async fn find_existing(side: &RunningSide, unlinked: &[(&RecordState, Option<&In
         }
     }
     if !closed.is_empty() {
+        reach(Point::NotCreatedBefore);
         side.take(Batch::of(closed)).await?;
+        reach(Point::NotCreatedAfter);
     }
     Ok(())
 }
@@ -230,7 +235,12 @@ async fn prepare(
             Arrival::Known { record: *record, input: Box::new(input) }
         })
         .collect();
-    Ok(side.take(Batch::of(arrivals)).await?.intents)
+    reach(Point::IntentBefore);
+    let intents = side.take(Batch::of(arrivals)).await?.intents;
+    if !intents.is_empty() {
+        reach(Point::IntentAfter);
+    }
+    Ok(intents)
 }
 
 /// Sends the intents and takes their receipts in.
@@ -251,12 +261,14 @@ async fn send(side: &RunningSide, intents: Vec<(RecordId, Intent)>) -> Result<()
     }
     for chunk in requests.chunks(writer.batch_max().max(1)) {
         let results = write(side, writer, chunk.to_vec(), &fields).await;
+        reach(Point::WriteAnswered);
         for result in results {
             let Some((record, intent)) = intents.get(result.trace as usize) else { continue };
             receipts.push(receipt(side, *record, intent, read_result(side, part, result)));
         }
     }
     side.take(Batch::of(receipts)).await?;
+    reach(Point::ReceiptAfter);
     Ok(())
 }
 

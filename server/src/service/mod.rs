@@ -24,6 +24,7 @@ pub use self::error::ServiceError;
 use crate::{
     config::{self, Config},
     engine::{Engine, EngineParts, clock::Clock, open_sessions, session::Session},
+    failpoint::{Point, reach},
     http::{self, AppState, RepoState},
     live::FeedHub,
     repo::{RepoHub, Tokens},
@@ -61,6 +62,7 @@ impl Service {
         let listener = TcpListener::bind(listen).await.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&config.server.database).await?);
+        reach(Point::StoreOpened);
         match Self::start_on(config, listener, address, store.clone()).await {
             Ok(service) => Ok(service),
             Err(error) => {
@@ -81,6 +83,7 @@ impl Service {
         let public_url = public_url(config, address);
         let facts = Arc::new(facts::gather(config, &public_url, &client)?);
         adopt_keys(&*store, &config.api_keys).await?;
+        reach(Point::KeysAdopted);
         let feed = Arc::new(FeedHub::new());
         let repo = RepoHub::new(store_name(&*store).await?);
         let key = Arc::new(secrets_key(config)?);
@@ -95,6 +98,7 @@ impl Service {
             public_url,
         };
         let engine = Engine::start(parts).await?;
+        reach(Point::EngineStarted);
         let tokens = Tokens::new(&key.derived("syncline 2026 repo token"));
         let repo_state =
             RepoState { hub: repo.clone(), documents: engine.documents(), tokens, options: config.repo.clone() };
@@ -154,6 +158,7 @@ impl Service {
             serving.abort();
         }
         engine.stop().await;
+        reach(Point::Closing);
         Ok(store.close().await?)
     }
 }

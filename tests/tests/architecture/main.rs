@@ -2,6 +2,7 @@
 //! named, and how a file may look. Each checker is first shown to refuse what it must refuse.
 
 mod direction;
+mod fail_points;
 mod files;
 mod providers;
 mod purity;

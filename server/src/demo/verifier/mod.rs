@@ -6,6 +6,7 @@
 //! * [`evidence`]: what is judged. [`ledger`]: a platform's own log. [`form`]: when two spellings are one value.
 //! * [`agreement`]: every side shows the same. [`edits`]: what was written by whom, and whether it was lost.
 //! * [`deletes`]: the same for deletes. [`blind`]: edits that no client could have seen. [`doubles`]: duplicates.
+//! * [`invented`]: values that nobody wrote.
 //! * [`verdict`]: all of it together.
 
 pub(super) mod agreement;
@@ -15,6 +16,7 @@ pub(super) mod doubles;
 pub(super) mod edits;
 pub(super) mod evidence;
 pub(super) mod form;
+pub(super) mod invented;
 pub(super) mod ledger;
 #[cfg(test)]
 mod tests;

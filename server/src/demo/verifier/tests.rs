@@ -241,3 +241,24 @@ fn strays_and_duplicates_are_found() {
     evidence.records.insert("q".into(), record);
     assert!(judge(&evidence).findings.iter().any(|finding| finding.contains("two records")));
 }
+
+#[test]
+fn a_value_that_nobody_wrote_is_found() {
+    let title = |seq: u64, before: &str, after: &str| write(seq, "integration", "jobtitle", before, after);
+    let (to_one, to_two) = (|| ours(1, "a", "b"), || title(2, "a", "b"));
+    let transformed = |mut entry: Entry| {
+        entry.fields.values_mut().for_each(|written| written.sent = json!("B"));
+        entry
+    };
+    for (what, first, second, product, invented) in [
+        ("only we wrote it", vec![to_one()], vec![to_two()], vec![], 1),
+        ("a user did", vec![edit(0, "a", "b"), to_one()], vec![to_two()], vec![], 0),
+        ("the product did", vec![to_one()], vec![to_two()], vec![acknowledged(1, "a", Some("b"))], 0),
+        ("an account held it", vec![to_one()], vec![], vec![], 0),
+        ("an account held it before", vec![ours(1, "b", "c")], vec![to_two()], vec![], 0),
+        ("a platform made it of another", vec![transformed(to_one())], vec![to_two()], vec![], 0),
+    ] {
+        let verdict = judge(&Evidence { acknowledged: product, ..world("b", first, second) });
+        assert_eq!(verdict.invented, invented, "{what}: {:?}", verdict.findings);
+    }
+}

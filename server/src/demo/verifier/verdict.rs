@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{agreement, deletes, doubles, edits, evidence::Evidence};
+use super::{agreement, deletes, doubles, edits, evidence::Evidence, invented};
 
 /// The most findings of a kind that are told in words; all are counted.
 const TOLD_MAX: usize = 20;
@@ -20,6 +20,8 @@ pub struct Verdict {
     pub duplicates: u64,
     /// Edits and deletes that are gone without a trace.
     pub lost: u64,
+    /// Values of records that nobody wrote.
+    pub invented: u64,
     /// Edits that no client could have seen, by account.
     pub blind: Vec<Blind>,
     /// What was found, in words.
@@ -48,13 +50,20 @@ pub(in crate::demo) fn judge(evidence: &Evidence) -> Verdict {
     let differences = agreement::differences(evidence);
     let duplicates = doubles::found(evidence);
     let redundant = redundant(evidence);
+    let invented = invented::found(evidence);
     let blind = evidence.accounts.iter().enumerate().map(|(place, account)| Blind {
         account: account.title.clone(),
         avoidable: account.keeps_history,
         edits: losses.blind.iter().filter(|(account, _)| *account == place).count() as u64,
         reason: "made after our last look and before our write, under a stamp that did not move".to_owned(),
     });
-    let kinds = [("lost", &lost), ("different", &differences), ("duplicate", &duplicates), ("redundant", &redundant)];
+    let kinds = [
+        ("lost", &lost),
+        ("different", &differences),
+        ("duplicate", &duplicates),
+        ("redundant", &redundant),
+        ("invented", &invented),
+    ];
     let findings = kinds
         .into_iter()
         .flat_map(|(kind, list)| list.iter().take(TOLD_MAX).map(move |finding| format!("{kind}: {finding}")));
@@ -64,6 +73,7 @@ pub(in crate::demo) fn judge(evidence: &Evidence) -> Verdict {
         redundant: redundant.len() as u64,
         duplicates: duplicates.len() as u64,
         lost: lost.len() as u64,
+        invented: invented.len() as u64,
         blind: blind.collect(),
         findings: findings.collect(),
     }
@@ -90,6 +100,7 @@ impl Verdict {
     /// Whether everything that must hold does.
     pub fn holds(&self) -> bool {
         let missed = self.blind.iter().any(|blind| blind.avoidable && blind.edits > 0);
-        self.differences == 0 && self.redundant == 0 && self.duplicates == 0 && self.lost == 0 && !missed
+        let found = self.differences + self.redundant + self.duplicates + self.lost + self.invented;
+        found == 0 && !missed
     }
 }

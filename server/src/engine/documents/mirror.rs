@@ -10,9 +10,12 @@ use syncline_core::{
 };
 
 use super::{DocumentsError, Held, Scribe, surviving};
-use crate::store::{
-    CommitBatch,
-    documents::{DocumentKind, DocumentWrite},
+use crate::{
+    failpoint::{Point, reach},
+    store::{
+        CommitBatch,
+        documents::{DocumentKind, DocumentWrite},
+    },
 };
 
 impl Scribe {
@@ -59,11 +62,13 @@ impl Scribe {
         }
         let write = self.write_of(document, held, &before, &after);
         let batch = CommitBatch { documents: vec![write], actors: claims, ..CommitBatch::default() };
+        reach(Point::DocumentBefore);
         if let Err(error) = self.store.tenant(tenant).commit(batch).await {
             held.stale = true;
             self.shelf.forget(tenant, document);
             return Err(super::IntakeError::from(error).into());
         }
+        reach(Point::DocumentAfter);
         self.shelf.weigh(tenant, document, held);
         if self.hub.is_open(tenant, document) {
             let changes = held.document.get_changes(&before);

@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     config::Repo,
+    failpoint::{Point, reach},
     repo::{Holder, Offer, Reception, RepoHub},
     store::{
         Store, StoreError, TenantStore,
@@ -168,7 +169,9 @@ impl Scribe {
             places.push(place);
             arrivals.push(Arrival::Received { record, changes });
         }
+        reach(Point::ReceivedBefore);
         let taken = self.take_into(sync, Batch::of(arrivals)).await?;
+        reach(Point::ReceivedAfter);
         for (index, heard) in taken.heard {
             if let Some(reception) = places.get(index).and_then(|place| receptions.get_mut(*place)) {
                 *reception = heard.into();

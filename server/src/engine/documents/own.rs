@@ -21,6 +21,7 @@ use crate::{
         intake::{Arrival, Batch, IntakeError, claims, missing, refuse_roots, use_of},
         side::RunningSync,
     },
+    failpoint::{Point, reach},
     repo::{Holder, Reception, Right},
     store::{
         CommitError,
@@ -271,11 +272,15 @@ impl Scribe {
             let arrival = Arrival::Begun { record, document, changes: offered.clone(), fields: fields.clone() };
             let documents = vec![DocumentWrite::Drop { id: document }];
             let batch = Batch { arrivals: vec![arrival], documents, ..Batch::default() };
+            reach(Point::BegunBefore);
             match self.take_into(sync, batch).await {
                 Err(IntakeError::Commit(CommitError::Stale(stale)))
                     if stale.contains(&record) && record != elsewhere => {}
                 Err(error) => return Err(error.into()),
-                Ok(_) => return Ok(()),
+                Ok(_) => {
+                    reach(Point::BegunAfter);
+                    return Ok(());
+                }
             }
         }
         Ok(())

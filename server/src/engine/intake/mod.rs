@@ -46,6 +46,7 @@ use super::{
 };
 use crate::{
     config::{History, MassDelete},
+    failpoint::{Point, reach},
     live::FeedHub,
     repo::RepoHub,
     store::{
@@ -347,9 +348,11 @@ impl Intake {
     async fn renew(&self, sync: &str, plan: &SyncPlan, long: Vec<RecordId>) {
         let renewal = |record| Arrival::Known { record, input: Box::new(Input::Renew) };
         let batch = Batch::of(long.into_iter().map(renewal).collect());
+        reach(Point::RenewBefore);
         if let Err(error) = self.take_one(sync, plan, batch).await {
             tracing::warn!(tenant = %plan.tenant, %error, "long histories were not begun anew");
         }
+        reach(Point::RenewAfter);
     }
 
     /// Takes a batch in, and says which records have too long a history and could begin a new one.
@@ -436,7 +439,16 @@ impl Intake {
         let histories = warm::of_commits(&mut batch.records);
         let moved: Vec<RecordId> =
             batch.records.iter().filter(|record| !record.entries.is_empty()).map(|record| record.state.id).collect();
+        let sets_aside = !batch.quarantine.is_empty();
+        if sets_aside {
+            reach(Point::QuarantineBefore);
+        }
+        reach(Point::IntakeBefore);
         let committed = self.store.tenant(&plan.tenant).commit(batch).await?;
+        reach(Point::IntakeCommitted);
+        if sets_aside {
+            reach(Point::QuarantineAfter);
+        }
         self.warm.keep(&plan.tenant, histories);
         if !committed.changes.is_empty() {
             self.feed.published(&plan.tenant, committed.changes);
@@ -445,6 +457,7 @@ impl Intake {
             self.repo.updated(&plan.tenant, document, update);
         }
         self.repo.watches().moved_on(&plan.tenant, moved.into_iter());
+        reach(Point::IntakePublished);
         Ok(noted)
     }
 
