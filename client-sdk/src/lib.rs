@@ -33,7 +33,7 @@
 //!   Automerge document. `fields`: between an application's types and a document's fields.
 //! * [`store`]: what is kept on this machine. `transport`: how the engine reaches the server.
 //! * `api`: one server's HTTP API and how a call is made. `error`: how calls fail. `page`: lists.
-//! * `records`, `history`, `identity`, `changes`, `conflicts`, `connections`, `syncs`, `deliveries`, `quarantine`, `erasures`:
+//! * `records`, `history`, `identity`, `changes`, `conflicts`, `connections`, `syncs`, `deliveries`, `quarantine`, `erasures`, `issues`:
 //!   one resource each, with the calls it takes.
 //! * `live`: the live feed, through lost connections.
 
@@ -51,6 +51,7 @@ mod error;
 mod fields;
 mod history;
 mod identity;
+mod issues;
 mod live;
 mod page;
 mod quarantine;
@@ -81,6 +82,7 @@ pub use self::{
     fields::{Counter, Text, Timestamp, Unfit},
     history::{HistoryEntry, Written},
     identity::{IdentityChanged, IdentityObject, IdentityOperation, IdentityUndone, RecordLink},
+    issues::{Issue, IssueNotReplayed, IssueQuery, IssuesReplayed},
     live::{Event, Live},
     page::{At, Page},
     quarantine::{QuarantinedRecord, QuarantinedRow, RebuiltRecord},

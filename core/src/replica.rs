@@ -254,4 +254,24 @@ pub struct Parked {
     pub value: Value,
     /// When.
     pub at: Millis,
+    /// What kind of trouble it is, for programs.
+    #[serde(default)]
+    pub cause: ParkCause,
+}
+
+/// What kind of trouble keeps a field from being sent; one variant per remedy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ParkCause {
+    /// The provider refused the value: change the value, or the provider's rule, and try again.
+    #[default]
+    Refused,
+    /// The provider's field cannot hold the value: change the value or the mapping.
+    Unfit,
+    /// Our own writes turn the field to and fro: edit it once to choose.
+    Flapping,
+    /// A person must choose between concurrent values: resolve the conflict.
+    Undecided,
+    /// The provider's field is gone or has another type: bring it back or change the mapping.
+    Missing,
 }

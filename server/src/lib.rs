@@ -6,6 +6,7 @@ pub mod demo;
 pub mod engine;
 pub mod failpoint;
 pub mod http;
+pub mod issues;
 pub mod live;
 pub mod repo;
 pub mod secrets;

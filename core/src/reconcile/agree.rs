@@ -9,7 +9,7 @@ use crate::{
     outbox::Delivery,
     plan::{Side, SyncPlan},
     record::RecordState,
-    replica::{IntentVerb, Link, Parked, Reflected, Replica},
+    replica::{IntentVerb, Link, ParkCause, Parked, Reflected, Replica},
     value::{Fields, Value},
 };
 
@@ -74,7 +74,8 @@ impl Pass<'_> {
         for name in side.mapping.fields().filter(|name| side.writes && side.mapping.writable(name)) {
             let Some(value) = fields.get(name).filter(|_| !replica.parked.contains_key(name)) else { continue };
             if let Err(fault) = side.mapping.project(name, value) {
-                replica.parked.insert(name.clone(), Parked { reason: fault.message, value: value.clone(), at });
+                let parked = Parked { reason: fault.message, value: value.clone(), at, cause: ParkCause::Unfit };
+                replica.parked.insert(name.clone(), parked);
             }
         }
         Ok(())

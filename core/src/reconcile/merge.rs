@@ -12,7 +12,7 @@ use crate::{
     model::Field,
     mutant::{self, Rule},
     policies::{self, Choice, Contender, Merge},
-    replica::Parked,
+    replica::{ParkCause, Parked},
     time::{Clock, Millis},
     value::Value,
 };
@@ -278,6 +278,7 @@ impl Pass<'_> {
             reason: "waiting for a person to choose between concurrent values".into(),
             value: agreed.clone(),
             at: self.now.at,
+            cause: ParkCause::Undecided,
         };
         let connections: Vec<_> = self.state.replicas.keys().cloned().collect();
         for connection in connections {

@@ -115,6 +115,14 @@ pub enum Input {
         /// Which system.
         connection: ConnectionId,
     },
+    /// The provider's object has no usable field for these fields now: what is owed of them waits, and what waited for others
+    /// goes on. An empty map says that every field is there again.
+    Lacks {
+        /// In which system.
+        connection: ConnectionId,
+        /// The fields, each with what became of the provider's field, in words.
+        fields: BTreeMap<FieldName, String>,
+    },
     /// The history is long enough: begin a new epoch, if nothing is lost by it.
     Renew,
     /// The document is damaged and nothing is left to rebuild it from: begin a new epoch from what the record's row and journal
@@ -366,6 +374,7 @@ pub fn reconcile(plan: &SyncPlan, state: &mut RecordState, input: Input, now: No
         Input::Receipt { connection, intent, result } => pass.receipt(&connection, intent, result)?,
         Input::Merged { connection, into } => pass.merged(&connection, &into)?,
         Input::Replay { connection } => pass.replay(&connection)?,
+        Input::Lacks { connection, fields } => pass.lacks(&connection, &fields)?,
         Input::Renew => pass.renew()?,
         Input::StartOver => pass.start_over()?,
     }
@@ -383,6 +392,7 @@ fn after_a_merge(state: &RecordState, into: RecordId, input: &Input) -> Result<O
         | Input::DeleteRefused { .. }
         | Input::Prepare { .. }
         | Input::Merged { .. }
+        | Input::Lacks { .. }
         | Input::Renew
         | Input::StartOver => Ok(Outcome::new()),
     }

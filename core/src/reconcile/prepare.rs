@@ -1,12 +1,14 @@
 //! What a delivery sends: computed at the moment of sending, as projection minus baseline, and written down first.
 
+use std::collections::BTreeMap;
+
 use super::{Pass, ReconcileError, Verdict};
 use crate::{
     ids::{ConnectionId, FieldName},
     mutant::{self, Rule},
     outbox::Delivery,
     plan::Side,
-    replica::{Intent, IntentVerb, Link, Parked, Replica},
+    replica::{Intent, IntentVerb, Link, ParkCause, Parked, Replica},
     time::Millis,
     value::{Fields, Value},
 };
@@ -99,7 +101,46 @@ impl Pass<'_> {
             let reason = "our own writes alternate between two values with no user's edit between them: \
                           two systems insist on different values; edit the field once to choose"
                 .to_owned();
-            self.replica_mut(connection)?.parked.insert(name, Parked { reason, value, at });
+            self.replica_mut(connection)?.parked.insert(name, Parked { reason, value, at, cause: ParkCause::Flapping });
+            self.moved.insert(connection.clone());
+        }
+        Ok(())
+    }
+
+    /// Parks what is owed of fields that the provider's object lacks, and lets go of fields that it has again. Nothing is sent
+    /// and nothing is cleared meanwhile: the baseline stays what the system showed last.
+    pub(super) fn lacks(
+        &mut self,
+        connection: &ConnectionId,
+        fields: &BTreeMap<FieldName, String>,
+    ) -> Result<(), ReconcileError> {
+        self.out.verdict = Verdict::Delivery;
+        let side = self.side(connection)?;
+        let replica = self.replica(connection)?;
+        let back: Vec<FieldName> = replica
+            .parked
+            .iter()
+            .filter(|(name, parked)| parked.cause == ParkCause::Missing && !fields.contains_key(*name))
+            .map(|(name, _)| name.clone())
+            .collect();
+        let waits = |name: &FieldName| {
+            // What the provider refused because its field is gone waits for the field, not for another value.
+            let refused = replica.parked.get(name).is_some_and(|parked| parked.cause == ParkCause::Refused);
+            refused || self.owed_value(replica, side, name).is_some()
+        };
+        let gone: Vec<(FieldName, Parked)> = fields
+            .iter()
+            .filter(|(name, _)| waits(name))
+            .map(|(name, reason)| {
+                let value = self.state.fields.get(name).cloned().unwrap_or_default();
+                let parked = Parked { reason: reason.clone(), value, at: self.now.at, cause: ParkCause::Missing };
+                (name.clone(), parked)
+            })
+            .collect();
+        if !back.is_empty() || !gone.is_empty() {
+            let replica = self.replica_mut(connection)?;
+            replica.parked.retain(|name, _| !back.contains(name));
+            replica.parked.extend(gone);
             self.moved.insert(connection.clone());
         }
         Ok(())
@@ -112,6 +153,8 @@ impl Pass<'_> {
         let replica = self.replica_mut(connection)?;
         replica.parked.clear();
         replica.writes.clear();
+        // A write that is under way, or whose end nobody knows, ends by its receipt or by a reading that is late enough. Looking
+        // before that could take it for lost, and send it twice.
         if replica.intent.is_none() {
             replica.delivery.replay(now);
         }

@@ -8,7 +8,7 @@ use crate::{
     outbox::Delivery,
     policies::Merge,
     remote::{Refusal, Remedy},
-    replica::{Intent, IntentVerb, Link, Observation, Parked, Replica, Source, Written},
+    replica::{Intent, IntentVerb, Link, Observation, ParkCause, Parked, Replica, Source, Written},
     time::{Clock, Millis, Tick},
     value::Value,
 };
@@ -51,6 +51,8 @@ impl Pass<'_> {
                 match &error.remedy {
                     // Where the provider does not say how long, its budget is what waits.
                     Remedy::Wait { after_ms, .. } => replica.delivery.wait(now, after_ms.unwrap_or(0)),
+                    // The connection waits for a person, and every delivery to it with it: none of them has failed.
+                    Remedy::Reauthorise => replica.delivery.wait(now, 0),
                     Remedy::Configure => replica.delivery.parked(now, &error.message),
                     _ => replica.delivery.failed(now, &error.message, jitter),
                 }
@@ -237,7 +239,8 @@ impl Pass<'_> {
         }
         for name in sent.into_iter().filter(stands) {
             let value = values.get(name).cloned().unwrap_or_default();
-            replica.parked.insert(name.clone(), Parked { reason: reason.clone(), value, at });
+            let cause = ParkCause::Refused;
+            replica.parked.insert(name.clone(), Parked { reason: reason.clone(), value, at, cause });
         }
         replica.delivery = Delivery::Dirty { due: at, attempts: 0, error: Some(reason) };
         Ok(())

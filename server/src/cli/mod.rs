@@ -3,7 +3,7 @@
 //! # Layout
 //!
 //! * `serve`, `plan`, `check`, `store`: work with a configuration file. `sandbox`, `demo`: need none.
-//! * `records`, `conflicts`, `deliveries`, `quarantine`, `syncs`: talk to a running server through the client crate, see `target`.
+//! * `records`, `conflicts`, `deliveries`, `quarantine`, `issues`, `syncs`: talk to a running server through the client crate, see `target`.
 //! * `output`: tables, colours and JSON. `failure`: errors and exit codes.
 
 mod check;
@@ -16,6 +16,7 @@ mod faults;
 mod fields;
 mod finding;
 mod identity;
+mod issues;
 mod logging;
 mod output;
 mod paging;
@@ -71,6 +72,8 @@ enum Verb {
     Deliveries(deliveries::Deliveries),
     /// List provider rows that could not be taken in, and try them again.
     Quarantine(quarantine::Quarantine),
+    /// List, explain and try again what waits for a person or for a provider to come right.
+    Issues(issues::Issues),
     /// Show, pause, resume, trigger and reset syncs.
     Syncs(syncs::Syncs),
 }
@@ -100,6 +103,7 @@ async fn dispatch(verb: Verb, output: Output) -> Result<(), Failure> {
         Verb::Conflicts(args) => args.run(output).await,
         Verb::Deliveries(args) => args.run(output).await,
         Verb::Quarantine(args) => args.run(output).await,
+        Verb::Issues(args) => args.run(output).await,
         Verb::Syncs(args) => args.run(output).await,
     }
 }

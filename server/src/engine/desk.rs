@@ -415,7 +415,7 @@ async fn steer_side(side: &RunningSide, verb: Steering) -> Result<(), StoreError
             })
             .await?;
         }
-        Steering::Trigger => {}
+        Steering::Trigger => side.inspect_soon(),
         Steering::Reset => {
             reach(Point::ResetBefore);
             side.tenant().forget_checkpoints(&side.sync.name, &side.connection).await?;

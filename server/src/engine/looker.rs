@@ -14,7 +14,7 @@ const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(1);
 
 /// Runs until the service stops.
 pub(super) async fn run(side: Arc<RunningSide>) {
-    while side.unpaused().await {
+    while side.ready().await {
         match round(&side).await {
             Ok(true) => {}
             Ok(false) => tokio::select! {

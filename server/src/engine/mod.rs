@@ -6,6 +6,7 @@
 //! * [`intake`]: the one way into the store, a transaction around `reconcile`.
 //! * [`sweeper`]: the complete listing that finds what vanished without a sign. [`answered`]: carries out what a person
 //!   answered about deletes that waited.
+//! * [`inspector`]: whether the provider's object still has the mapped fields. [`schema`]: what is known of it.
 //! * [`writer`]: deliveries of one side.
 //! * [`session`]: a connection's credentials, budgets and retries. [`side`]: what the tasks of a side share.
 //! * [`commands`], [`desk`], `identity`: what HTTP handlers ask, and the answers. [`documents`]: what holders of documents ask.
@@ -21,10 +22,12 @@ pub mod documents;
 mod echoes;
 mod erasure;
 mod identity;
+mod inspector;
 pub mod intake;
 mod keeper;
 mod looker;
 mod reader;
+pub mod schema;
 pub mod session;
 pub mod side;
 mod sweeper;

@@ -4,7 +4,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, atomic::Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use syncline_core::{
@@ -20,6 +20,7 @@ use syncline_core::{
 
 use super::{
     clock::Clock,
+    inspector,
     intake::Batch,
     side::{RunningSide, StepError},
     sweeper::Sweeper,
@@ -41,6 +42,12 @@ const POLLS_PER_DELETES: u32 = 2;
 /// How long to wait after a failed step, at first; it doubles up to the poll interval's tenfold or a minute.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(500);
 
+/// How often the mapped fields are compared with the provider's schema where nothing else gives a reason: one call each time.
+const INSPECT_EVERY: Duration = Duration::from_secs(600);
+
+/// The shortest time between two such comparisons, however many rows give a reason.
+const INSPECT_PAUSE: Duration = Duration::from_secs(2);
+
 const BACKFILL: &str = "backfill";
 const CHANGES: &str = "changes";
 const DELETES: &str = "deletes";
@@ -58,6 +65,8 @@ struct Follow {
     /// The list of archived objects, while it is being read.
     archived: Option<Archived>,
     sweeper: Sweeper,
+    /// When the mapped fields were last compared with the provider's schema.
+    inspected: Instant,
 }
 
 /// The list of archived objects, while it is being read. What it names is looked at when it is complete, so that the guard
@@ -119,7 +128,12 @@ async fn step(side: &RunningSide, mode: &mut Option<Mode>) -> Result<Duration, S
             Ok(Duration::ZERO)
         }
         Mode::Follow(follow) => {
-            let Follow { changes, deletions, archived, sweeper } = follow.as_mut();
+            let since = follow.inspected.elapsed();
+            if since >= INSPECT_EVERY || since >= INSPECT_PAUSE && side.inspection_asked() {
+                inspector::inspect(side).await?;
+                follow.inspected = Instant::now();
+            }
+            let Follow { changes, deletions, archived, sweeper, inspected: _ } = follow.as_mut();
             let after_changes = match step_changes(side, changes).await? {
                 Progress::Resync => {
                     side.tenant().forget_checkpoints(&side.sync.name, &side.connection).await?;
@@ -163,6 +177,7 @@ fn begin_backfill(side: &RunningSide) -> Backfill {
 /// Goes on where the checkpoints say.
 async fn load(side: &RunningSide) -> Result<Mode, StepError> {
     side.session.probe().await?;
+    inspector::inspect(side).await?;
     if side.state().await?.started_at.is_none() {
         side.update(|state| state.started_at = Some(Clock::wall())).await?;
     }
@@ -174,7 +189,8 @@ async fn load(side: &RunningSide) -> Result<Mode, StepError> {
             read::<Deletions>(side, DELETES).await?.unwrap_or_else(|| Deletions::since(changes.checkpoint()));
         mark_live(side).await?;
         let sweeper = Sweeper::load(side).await?;
-        return Ok(Mode::Follow(Box::new(Follow { changes, deletions, archived: None, sweeper })));
+        let inspected = Instant::now();
+        return Ok(Mode::Follow(Box::new(Follow { changes, deletions, archived: None, sweeper, inspected })));
     }
     let backfill = read::<BackfillState>(side, BACKFILL)
         .await?
@@ -206,10 +222,15 @@ pub(super) fn checkpoint<T: serde::Serialize>(
 /// The side has read everything once; whether it may write as well is for a person where the sync says so.
 async fn mark_live(side: &RunningSide) -> Result<(), StoreError> {
     let waits = side.sync.approval == Approval::Manual;
+    let trouble = side.schema().trouble();
     side.update(|state| {
         let waits = waits && !state.approved;
-        state.phase = if waits { Phase::WaitingApproval } else { Phase::Live };
-        state.last_error = None;
+        state.phase = match (waits, &trouble) {
+            (true, _) => Phase::WaitingApproval,
+            (false, Some(_)) => Phase::Degraded,
+            (false, None) => Phase::Live,
+        };
+        state.last_error = trouble;
         state.last_success_at = Some(Clock::wall());
     })
     .await?;
@@ -245,7 +266,8 @@ async fn step_backfill(side: &RunningSide, backfill: &mut Backfill) -> Result<Op
             reach(Point::BackfillAfter);
             mark_live(side).await?;
             let sweeper = Sweeper::load(side).await?;
-            Ok(Some(Mode::Follow(Box::new(Follow { changes, deletions, archived: None, sweeper }))))
+            let inspected = Instant::now();
+            Ok(Some(Mode::Follow(Box::new(Follow { changes, deletions, archived: None, sweeper, inspected }))))
         }
     }
 }
@@ -278,7 +300,8 @@ async fn step_changes(side: &RunningSide, changes: &mut Incremental) -> Result<P
 
 async fn note_success(side: &RunningSide) -> Result<(), StoreError> {
     let state = side.state().await?;
-    if matches!(state.phase, Phase::Degraded | Phase::ReauthNeeded) {
+    let trouble = side.schema().trouble();
+    if matches!(state.phase, Phase::Degraded | Phase::ReauthNeeded) || trouble.is_some() {
         return mark_live(side).await;
     }
     side.update(|state| {

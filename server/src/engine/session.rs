@@ -19,13 +19,14 @@ use syncline_core::{
     replica::Observation,
     time::{Clock, ClockKind, Millis},
 };
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::clock::Clock as EngineClock;
 use crate::{
     failpoint::{Point, reach},
     secrets::{Place, SecretsKey},
-    store::{Store, StoreError},
+    store::{Store, StoreError, connections::Revocation},
 };
 
 /// How often a call is tried before its failure is the caller's affair.
@@ -55,6 +56,8 @@ pub struct Session {
     refreshing: tokio::sync::Mutex<()>,
     budgets: Mutex<Budgets>,
     offset_ms: AtomicI64,
+    /// The provider refuses the credentials until a person authorises the connection again; only probes are made meanwhile.
+    revoked: watch::Sender<bool>,
     /// Which account of the provider this is, once a probe has told.
     account: std::sync::OnceLock<String>,
     stop: CancellationToken,
@@ -108,6 +111,12 @@ impl Session {
                 if kept.configured == configured { kept.credentials } else { initial }
             }
         };
+        let revocation = handle.revocation(&connection).await?;
+        let revoked = revocation.as_ref().is_some_and(|revocation| revocation.configured == configured);
+        if revocation.is_some() && !revoked {
+            // A person has put others in their place.
+            handle.put_revocation(&connection, None).await?;
+        }
         let offset_ms = handle.clock_offset_ms(&connection).await?.unwrap_or(0);
         let budgets = Mutex::new(Budgets::new(connector.budgets()));
         Ok(Self {
@@ -121,6 +130,7 @@ impl Session {
             refreshing: tokio::sync::Mutex::new(()),
             budgets,
             offset_ms: AtomicI64::new(offset_ms),
+            revoked: watch::Sender::new(revoked),
             account: std::sync::OnceLock::new(),
             stop,
         })
@@ -155,9 +165,11 @@ impl Session {
     pub async fn probe(&self) -> Result<(), ProviderError> {
         let call = Call::live(syncline_core::budget::CallKind::Other);
         let before = EngineClock::wall();
-        let probe =
-            self.call(call, |credentials| async move { self.connector.reader().probe(&credentials).await }).await?;
+        let probe = self
+            .call_anyway(call, |credentials| async move { self.connector.reader().probe(&credentials).await })
+            .await?;
         let after = EngineClock::wall();
+        self.reinstate().await;
         let middle = before.0.midpoint(after.0);
         // The account of a connection does not change; a later probe tells the same.
         let _ = self.account.set(probe.account);
@@ -176,8 +188,30 @@ impl Session {
     /// Calls the provider: waits for its budgets, refreshes expired tokens, tries passing faults again.
     ///
     /// # Errors
-    /// What is left after that: a person's affair, the reader's position, or a fault that did not pass.
+    /// What is left after that: a person's affair, the reader's position, or a fault that did not pass. While the connection
+    /// waits to be authorised again, no call is made.
     pub async fn call<T, F, R>(&self, call: Call, request: F) -> Result<T, ProviderError>
+    where
+        F: Fn(Credentials) -> R,
+        R: Future<Output = Result<T, ProviderError>>,
+    {
+        self.require_grant()?;
+        self.call_anyway(call, request).await
+    }
+
+    async fn call_anyway<T, F, R>(&self, call: Call, request: F) -> Result<T, ProviderError>
+    where
+        F: Fn(Credentials) -> R,
+        R: Future<Output = Result<T, ProviderError>>,
+    {
+        let result = self.call_on(call, request).await;
+        if let Err(error) = &result {
+            self.heed(error).await;
+        }
+        result
+    }
+
+    async fn call_on<T, F, R>(&self, call: Call, request: F) -> Result<T, ProviderError>
     where
         F: Fn(Credentials) -> R,
         R: Future<Output = Result<T, ProviderError>>,
@@ -200,7 +234,7 @@ impl Session {
                 return Err(error);
             }
             match &error.remedy {
-                Remedy::Refresh => self.refresh(&token).await?,
+                Remedy::Refresh => self.renew(&token).await?,
                 Remedy::Wait { after_ms, budget } => self.blocked(call, budget, *after_ms),
                 Remedy::Retry => self.pause(backoff(attempt)).await?,
                 _ => return Err(error),
@@ -278,8 +312,64 @@ impl Session {
         if !expires || self.connector.refresher().is_none() || credentials.refresh_token.is_none() {
             return Ok(credentials);
         }
-        self.refresh(&credentials.access_token).await?;
+        self.renew(&credentials.access_token).await?;
         Ok(self.credentials.read().await.clone())
+    }
+
+    /// Whether the provider refuses the credentials until a person authorises the connection again, and each change of that.
+    pub fn revoked(&self) -> watch::Receiver<bool> {
+        self.revoked.subscribe()
+    }
+
+    /// Fails while the provider refuses the credentials: a revoked token does not come back by being used.
+    ///
+    /// # Errors
+    /// That a person must authorise the connection again.
+    pub fn require_grant(&self) -> Result<(), ProviderError> {
+        if *self.revoked.borrow() {
+            return Err(ProviderError {
+                remedy: Remedy::Reauthorise,
+                message: "the connection waits to be authorised again: see `syncline issues list`".into(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Takes note of a failure that only a person can mend: from then on nothing but probes is sent. Told once, however many
+    /// calls were under way, and once only across restarts.
+    pub async fn heed(&self, error: &ProviderError) {
+        if error.remedy != Remedy::Reauthorise || self.revoked.send_replace(true) {
+            return;
+        }
+        let (why, configured) = (error.message.clone(), self.configured.clone());
+        let revocation = Revocation { at: EngineClock::wall(), why, configured };
+        match self.store.tenant(&self.tenant).put_revocation(&self.connection, Some(&revocation)).await {
+            Ok(true) => tracing::error!(
+                event = "authorization_revoked", tenant = %self.tenant, connection = %self.connection,
+                "the provider no longer takes the connection's credentials: authorise it again; what it is owed is kept"
+            ),
+            Ok(false) => {}
+            Err(error) => {
+                tracing::warn!(connection = %self.connection, %error, "the lost authorisation was not stored");
+            }
+        }
+    }
+
+    /// The provider takes the credentials, perhaps again.
+    async fn reinstate(&self) {
+        if !*self.revoked.borrow() {
+            return;
+        }
+        match self.store.tenant(&self.tenant).put_revocation(&self.connection, None).await {
+            Ok(_) => tracing::info!(
+                event = "authorization_restored", tenant = %self.tenant, connection = %self.connection,
+                "the provider takes the connection's credentials again"
+            ),
+            Err(error) => {
+                tracing::warn!(connection = %self.connection, %error, "the restored authorisation was not stored");
+            }
+        }
+        self.revoked.send_replace(false);
     }
 
     /// Replaces the access token `used`, unless somebody has done so already. New credentials are stored before they are used.
@@ -287,10 +377,23 @@ impl Session {
     /// # Errors
     /// The provider's, or that the new credentials could not be stored.
     pub async fn refresh(&self, used: &str) -> Result<(), ProviderError> {
+        let result = self.renew(used).await;
+        if let Err(error) = &result {
+            self.heed(error).await;
+        }
+        result
+    }
+
+    async fn renew(&self, used: &str) -> Result<(), ProviderError> {
+        let was_revoked = *self.revoked.borrow();
         let _one_at_a_time = self.refreshing.lock().await;
         let current = self.credentials.read().await.clone();
         if current.access_token != used {
             return Ok(());
+        }
+        if !was_revoked {
+            // Somebody may have learnt meanwhile that the grant is gone; only a probe, which knew before, asks once more.
+            self.require_grant()?;
         }
         let Some(refresher) = self.connector.refresher().filter(|_| current.refresh_token.is_some()) else {
             return Err(ProviderError {

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
     time::Duration,
 };
 
@@ -22,6 +22,7 @@ use super::{
     clock::Clock,
     echoes::Echoes,
     intake::{Arrival, Batch, Decision, Intake, IntakeError, Taken},
+    schema::SchemaState,
     session::Session,
     tally::Tally,
 };
@@ -31,7 +32,7 @@ use crate::{
     store::{
         Store, StoreError, TenantStore,
         inbox::HintId,
-        quarantine::Quarantined,
+        quarantine::{QuarantineCause, Quarantined},
         syncs::{Phase, Stream, SyncState},
     },
 };
@@ -87,6 +88,10 @@ pub struct RunningSide {
     pub read_now: Notify,
     /// Set by a reset: the reader begins anew.
     pub reset: std::sync::atomic::AtomicBool,
+    /// The mapped fields are to be compared with the provider's schema before the next read.
+    inspect: std::sync::atomic::AtomicBool,
+    /// What is known of the provider's object.
+    schema: Mutex<Arc<SchemaState>>,
     /// Wakes the writer.
     pub write_now: Notify,
     /// Ends every task.
@@ -191,6 +196,8 @@ impl RunningSide {
             paused: watch::Sender::new(paused),
             read_now: Notify::new(),
             reset: std::sync::atomic::AtomicBool::new(false),
+            inspect: std::sync::atomic::AtomicBool::new(false),
+            schema: Mutex::default(),
             write_now: Notify::new(),
             stop,
             peers: std::sync::OnceLock::new(),
@@ -214,8 +221,36 @@ impl RunningSide {
         self.sync.plan.sides.get(&self.connection)
     }
 
-    /// The provider's fields to ask for: the mapped ones, and our key.
+    /// What is known of the provider's object.
+    pub fn schema(&self) -> Arc<SchemaState> {
+        self.schema.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Replaces what is known of the provider's object.
+    pub fn set_schema(&self, schema: SchemaState) {
+        *self.schema.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(schema);
+    }
+
+    /// Has the mapped fields compared with the provider's schema before the next read.
+    pub fn inspect_soon(&self) {
+        self.inspect.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether somebody has asked for that since this was last asked.
+    pub fn inspection_asked(&self) -> bool {
+        self.inspect.swap(false, Ordering::SeqCst)
+    }
+
+    /// The provider's fields to ask for: the mapped ones, and our key, but for those that the object has lost.
     pub fn remote_fields(&self) -> Vec<String> {
+        let schema = self.schema();
+        let mut fields = self.mapped_fields();
+        fields.retain(|field| schema.has(field));
+        fields
+    }
+
+    /// The provider's fields that the mapping names, and our key.
+    pub fn mapped_fields(&self) -> Vec<String> {
         let Some(side) = self.part() else { return Vec::new() };
         let mut fields = side.mapping.remote_fields();
         fields.extend(side.key_field.iter().filter(|key| !side.mapping.remote_fields().contains(key)).cloned());
@@ -239,7 +274,7 @@ impl RunningSide {
         for object in objects {
             if object.deleted && object.version.is_none() && source == Source::ById {
                 let raw = serde_json::to_value(&object).unwrap_or_default();
-                quarantine.push(self.quarantined(Some(object.id), NOWHERE.to_owned(), raw));
+                quarantine.push(self.quarantined(QuarantineCause::Hidden, Some(object.id), NOWHERE.to_owned(), raw));
                 continue;
             }
             match side.mapping.observe(&object, side.key_field.as_deref(), source, begun) {
@@ -254,7 +289,9 @@ impl RunningSide {
                 Err(faults) => {
                     let reason = faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
                     let raw = serde_json::to_value(&object).unwrap_or_default();
-                    quarantine.push(self.quarantined(Some(object.id), reason, raw));
+                    // The field may have another type than it had.
+                    self.inspect_soon();
+                    quarantine.push(self.quarantined(QuarantineCause::Invalid, Some(object.id), reason, raw));
                 }
             }
         }
@@ -263,15 +300,23 @@ impl RunningSide {
 
     /// Rows that the connector could not read, for quarantine.
     pub fn malformed(&self, rows: Vec<MalformedRow>) -> Vec<Quarantined> {
-        rows.into_iter().map(|row| self.quarantined(row.id, row.reason, row.raw)).collect()
+        let unreadable = |row: MalformedRow| self.quarantined(QuarantineCause::Unreadable, row.id, row.reason, row.raw);
+        rows.into_iter().map(unreadable).collect()
     }
 
-    fn quarantined(&self, external_id: Option<ExternalId>, reason: String, raw: serde_json::Value) -> Quarantined {
+    fn quarantined(
+        &self,
+        cause: QuarantineCause,
+        external_id: Option<ExternalId>,
+        reason: String,
+        raw: serde_json::Value,
+    ) -> Quarantined {
         Quarantined {
             sync: self.sync.name.clone(),
             connection: self.connection.clone(),
             object: self.part().map_or_else(|| "".into(), |side| side.object.clone()),
             external_id,
+            cause,
             reason,
             raw,
             at: Clock::wall(),
@@ -452,9 +497,13 @@ impl RunningSide {
         // One at a time, and a pause stands until a person ends it: no task's news may overwrite it.
         let _one_at_a_time = self.updating.lock().await;
         let mut state = self.state().await?;
+        let before = state.phase;
         change(&mut state);
         if *self.paused.borrow() {
             state.phase = Phase::Paused;
+        }
+        if state.phase != before || state.since.is_none() {
+            state.since = Some(Clock::wall());
         }
         reach(Point::StateBefore);
         self.tenant().put_sync_state(&state).await?;
@@ -471,7 +520,12 @@ impl RunningSide {
         }
         let reauthorise = matches!(error, StepError::Provider(error)
             if error.remedy == syncline_core::remote::Remedy::Reauthorise);
-        tracing::warn!(sync = %self.sync.name, connection = %self.connection, %error, "a step failed");
+        if reauthorise && *self.session.revoked().borrow() {
+            // Told once already, by the session.
+            tracing::debug!(sync = %self.sync.name, connection = %self.connection, %error, "a step failed");
+        } else {
+            tracing::warn!(sync = %self.sync.name, connection = %self.connection, %error, "a step failed");
+        }
         let noted = self
             .update(|state| {
                 state.last_error = Some(error.to_string());
@@ -494,6 +548,22 @@ impl RunningSide {
             waited = paused.wait_for(|paused| !paused) => waited.is_ok() && !self.stop.is_cancelled(),
             () = self.stop.cancelled() => false,
         }
+    }
+
+    /// Waits while the side is paused, or its connection waits to be authorised again. `false`: the service is shutting down.
+    pub async fn ready(&self) -> bool {
+        let mut revoked = self.session.revoked();
+        while self.unpaused().await {
+            if !*revoked.borrow_and_update() {
+                return true;
+            }
+            tokio::select! {
+                // The session, and with it the sender, lives as long as the side.
+                _ = revoked.changed() => {}
+                () = self.stop.cancelled() => return false,
+            }
+        }
+        false
     }
 
     /// Sleeps; `false`: the service is shutting down.

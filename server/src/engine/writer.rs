@@ -50,7 +50,7 @@ const IDLE_MAX: Duration = Duration::from_secs(30);
 
 /// One lane of a side's writer: runs until the service stops.
 pub(super) async fn run(side: Arc<RunningSide>) {
-    while side.unpaused().await {
+    while side.ready().await {
         match round(&side).await {
             Ok(wait) => tokio::select! {
                 () = tokio::time::sleep(wait) => {}
@@ -70,7 +70,8 @@ pub(super) async fn run(side: Arc<RunningSide>) {
 /// Whether writing may begin: every side has been read completely, so that nothing is created that exists, and a person
 /// has allowed it where the sync says so.
 async fn may_write(side: &RunningSide) -> Result<bool, StoreError> {
-    if !side.part().is_some_and(|part| part.writes) || side.session.connector.writer().is_none() {
+    let key_lost = side.part().and_then(|part| part.key_field.as_ref()).is_some_and(|key| !side.schema().has(key));
+    if key_lost || !side.part().is_some_and(|part| part.writes) || side.session.connector.writer().is_none() {
         return Ok(false);
     }
     for peer in side.peers() {
@@ -173,6 +174,8 @@ async fn find_existing(side: &RunningSide, unlinked: &[(&RecordState, Option<&In
         let match_keys = &side.sync.plan.model.match_keys;
         searches.extend(match_keys.iter().filter_map(|names| remote_keys(part, names, &state.fields)));
     }
+    let schema = side.schema();
+    searches.retain(|keys: &Vec<Key>| keys.iter().all(|key| schema.has(&key.field)));
     let fields = side.remote_fields();
     let reader = side.session.connector.reader();
     for searches in searches.chunks(SEARCHES_PER_CALL) {
@@ -227,14 +230,16 @@ async fn prepare(
     looked_at: Millis,
 ) -> Result<Vec<(RecordId, Intent)>, StepError> {
     let conditional = side.session.connector.writer().is_some_and(|writer| writer.conditional());
-    let arrivals = records
-        .iter()
-        .map(|record| {
-            let connection = side.connection.clone();
-            let input = Input::Prepare { connection, looked_at, conditional };
-            Arrival::Known { record: *record, input: Box::new(input) }
-        })
-        .collect();
+    let lacking = side.part().map(|part| side.schema().lacking(part)).unwrap_or_default();
+    let known = |record: &RecordId, input| Arrival::Known { record: *record, input: Box::new(input) };
+    let mut arrivals = Vec::with_capacity(records.len());
+    for record in records {
+        let connection = side.connection.clone();
+        if !lacking.is_empty() {
+            arrivals.push(known(record, Input::Lacks { connection: connection.clone(), fields: lacking.clone() }));
+        }
+        arrivals.push(known(record, Input::Prepare { connection, looked_at, conditional }));
+    }
     reach(Point::IntentBefore);
     let intents = side.take(Batch::of(arrivals)).await?.intents;
     if !intents.is_empty() {
@@ -319,10 +324,11 @@ async fn write_once(
 ) -> Result<Vec<WriteResult>, ProviderError> {
     let session = &side.session;
     let call = Call { cost: writer.calls(requests), ..Call::live(CallKind::Write) };
+    session.require_grant()?;
     session.admitted_within(call, patience).await?;
     let credentials = session.fresh_credentials().await?;
     let begun = Clock::wall();
-    let results = session.heard(writer.write(&credentials, requests, fields)).await;
+    let mut results = session.heard(writer.write(&credentials, requests, fields)).await;
     let waits: Vec<_> = results.iter().filter_map(wait_asked).collect();
     if waits.len() < results.len() {
         session.passed(call, begun);
@@ -330,8 +336,20 @@ async fn write_once(
     if let Some((after_ms, budget)) = waits.first() {
         session.blocked(call, budget, *after_ms);
     }
+    for result in &results {
+        if let WriteOutcome::NotApplied(error) = &result.outcome {
+            session.heed(error).await;
+        }
+    }
     if results.iter().any(|result| refused_for(result, |remedy| *remedy == Remedy::Refresh)) {
-        session.refresh(&credentials.access_token).await?;
+        // What was applied stays applied, whatever becomes of the token.
+        if let Err(error) = session.refresh(&credentials.access_token).await {
+            for result in &mut results {
+                if refused_for(result, |remedy| *remedy == Remedy::Refresh) {
+                    result.outcome = WriteOutcome::NotApplied(error.clone());
+                }
+            }
+        }
     }
     Ok(results)
 }
@@ -407,6 +425,10 @@ fn read_result(side: &RunningSide, part: &Side, result: WriteResult) -> Receipt 
                 refusal.fields.iter().flat_map(|remote| part.mapping.fields_of_remote(remote)).collect();
             fields.sort_unstable();
             fields.dedup();
+            if !fields.is_empty() {
+                // The provider may refuse the field rather than the value.
+                side.inspect_soon();
+            }
             Receipt::Refused { fields, refusal }
         }
         WriteOutcome::NotApplied(error) => Receipt::NotApplied { error, jitter: rand::random_range(0..=1000) },

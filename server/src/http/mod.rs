@@ -3,7 +3,7 @@
 //! # Layout
 //!
 //! * [`state`]: what handlers can reach. `auth`: who calls, and with it whose data. `input`: what they send.
-//! * `records`, `identity`, `erasures`, `changes`, `conflicts`, `connections`, `syncs`, `deliveries`, `quarantine`, `webhooks`, `live`, `repo`, `health`:
+//! * `records`, `identity`, `erasures`, `changes`, `conflicts`, `connections`, `syncs`, `deliveries`, `quarantine`, `issues`, `webhooks`, `live`, `repo`, `health`:
 //!   the routes, one file per resource, each with the forms in which it shows things.
 //! * `page`, `origin`: forms that several resources share. `messages`: how the live feed's messages look.
 //! * [`problem`]: every error. `layers`: what each request passes. `openapi`: the document made from the routes.
@@ -18,6 +18,7 @@ mod health;
 mod held_deletes;
 mod identity;
 mod input;
+mod issues;
 mod layers;
 mod live;
 mod messages;
@@ -71,6 +72,7 @@ fn routes() -> OpenApiRouter<AppState> {
         .merge(deliveries::routes())
         .merge(quarantine::routes())
         .merge(erasures::routes())
+        .merge(issues::routes())
         .merge(webhooks::routes())
         .merge(health::routes())
 }

@@ -32,6 +32,7 @@ use super::{
         (name = "syncs", description = "How far each sync is, and its controls."),
         (name = "deliveries", description = "Writes that are due or were given up, and rows that could not be taken."),
         (name = "erasures", description = "A person's data removed on request, and the receipts that prove it."),
+        (name = "issues", description = "What waits for a person or for a provider to come right, explained."),
         (name = "webhooks", description = "Where providers push their hints."),
         (name = "health", description = "Whether the service lives and can answer."),
     )

@@ -7,7 +7,7 @@
 //!
 //! * [`commit`]: the one transaction that changes records, with everything that must become durable together.
 //! * [`intake`]: what `reconcile` needs before it can run: finding and loading records.
-//! * [`records`], [`feed`], [`conflicts`], [`deliveries`]: what readers of the API see.
+//! * [`records`], [`feed`], [`conflicts`], [`deliveries`], [`issues`]: what readers of the API see.
 //! * [`documents`]: what clients of the automerge-repo protocol hold.
 //! * [`identity`]: what people decided about which object is which record.
 //! * [`mending`]: what damaged documents are rebuilt from, and which could not be.
@@ -28,6 +28,7 @@ pub mod held;
 pub mod identity;
 pub mod inbox;
 pub mod intake;
+pub mod issues;
 pub mod keys;
 pub mod mending;
 pub mod quarantine;
@@ -83,6 +84,7 @@ pub trait TenantStore:
     + feed::Feed
     + conflicts::Conflicts
     + deliveries::Deliveries
+    + issues::Issues
     + documents::Documents
     + identity::Identity
     + mending::Mending

@@ -36,6 +36,18 @@ pub trait Quarantine {
         ids: &[ExternalId],
     ) -> Result<Vec<(ExternalId, QuarantineId)>, StoreError>;
 
+    /// Rows of one connection and cause by id, ascending, at most `limit` (clamped to 1..=1000).
+    async fn quarantined_for(
+        &self,
+        connection: &ConnectionId,
+        cause: QuarantineCause,
+        after: Option<QuarantineId>,
+        limit: u32,
+    ) -> Result<Vec<QuarantineRow>, StoreError>;
+
+    /// How many rows of a connection there are of each cause.
+    async fn count_causes(&self, connection: &ConnectionId) -> Result<Vec<(QuarantineCause, u64)>, StoreError>;
+
     /// The number of rows of one connection, or of all.
     async fn count_quarantine(&self, connection: Option<&ConnectionId>) -> Result<u64, StoreError>;
 }
@@ -52,12 +64,55 @@ pub struct Quarantined {
     pub object: ObjectName,
     /// The object, where at least its id could be read.
     pub external_id: Option<ExternalId>,
+    /// What kind of trouble it is.
+    pub cause: QuarantineCause,
     /// What is wrong and how to mend it.
     pub reason: String,
     /// The row as it came.
     pub raw: serde_json::Value,
     /// When.
     pub at: Millis,
+}
+
+/// What kind of trouble put a row into quarantine; one variant per remedy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum QuarantineCause {
+    /// A value does not fit its field: mend the value or the mapping.
+    #[default]
+    Invalid,
+    /// The row is not what the provider promises: tell us, or the provider.
+    Unreadable,
+    /// The object could be any of several records: make the match unique.
+    Ambiguous,
+    /// The object belongs to another record already: link or merge by hand.
+    Taken,
+    /// The provider shows the object neither as live nor as deleted: restore access, or delete the record by hand.
+    Hidden,
+    /// The record could not take the reading in: a fault of this service.
+    Failed,
+}
+
+impl QuarantineCause {
+    /// Every cause, in the order of lists.
+    pub const ALL: [Self; 6] =
+        [Self::Invalid, Self::Unreadable, Self::Ambiguous, Self::Taken, Self::Hidden, Self::Failed];
+
+    /// The cause in one word, as stored.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Invalid => "invalid",
+            Self::Unreadable => "unreadable",
+            Self::Ambiguous => "ambiguous",
+            Self::Taken => "taken",
+            Self::Hidden => "hidden",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// The cause named by the word.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|cause| cause.as_str() == word)
+    }
 }
 
 /// A quarantined row as kept.

@@ -59,6 +59,8 @@ pub struct SyncState {
     pub connection: ConnectionId,
     /// What it is doing.
     pub phase: Phase,
+    /// Since when it has been in this phase.
+    pub since: Option<Millis>,
     /// Whether a person has allowed the first write.
     pub approved: bool,
     /// Rows read by the backfill so far.
@@ -80,6 +82,7 @@ impl SyncState {
             sync: sync.into(),
             connection,
             phase: Phase::Backfilling,
+            since: None,
             approved: false,
             read: 0,
             expected: None,

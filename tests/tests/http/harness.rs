@@ -264,7 +264,10 @@ fn facts() -> Facts {
             ("acme-desk".into(), connection("acme", "desk")),
             ("globex-crm".into(), connection("globex", "crm")),
         ]),
-        syncs: BTreeMap::from([("contacts".into(), SyncFacts { tenant: acme, model: "contact".into(), sides })]),
+        syncs: BTreeMap::from([
+            ("contacts".into(), SyncFacts { tenant: acme.clone(), model: "contact".into(), sides: sides.clone() }),
+            ("leads".into(), SyncFacts { tenant: acme, model: "ticket".into(), sides }),
+        ]),
     }
 }
 

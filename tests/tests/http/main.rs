@@ -6,6 +6,7 @@ mod document;
 mod feed;
 mod harness;
 mod identity;
+mod issues;
 mod live;
 mod operations;
 mod pen;

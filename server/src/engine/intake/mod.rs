@@ -54,7 +54,7 @@ use crate::{
         conflicts::Closing,
         documents::{ActorClaim, DocumentWrite},
         inbox::HintId,
-        quarantine::{QuarantineId, Quarantined},
+        quarantine::{QuarantineCause, QuarantineId, Quarantined},
         syncs::CheckpointPut,
     },
 };
@@ -357,7 +357,7 @@ impl Intake {
 
     /// Takes a batch in, and says which records have too long a history and could begin a new one.
     async fn take_one(&self, sync: &str, plan: &SyncPlan, batch: Batch) -> Result<(Taken, Vec<RecordId>), IntakeError> {
-        let mut poisoned: HashMap<usize, String> = HashMap::new();
+        let mut poisoned: HashMap<usize, working::Why> = HashMap::new();
         let mut attempts = 0;
         let mut mended: BTreeSet<RecordId> = BTreeSet::new();
         loop {
@@ -372,8 +372,8 @@ impl Intake {
             }
             weighing.bar(barred);
             match working.run(sync, &batch.arrivals, &poisoned, &weighing, &self.clock).await? {
-                working::Run::Poisoned { arrival, reason } => {
-                    poisoned.insert(arrival, reason);
+                working::Run::Poisoned { arrival, why } => {
+                    poisoned.insert(arrival, why);
                     continue;
                 }
                 working::Run::Damaged { arrival, record, what } => {
@@ -381,7 +381,9 @@ impl Intake {
                     let rebuilt = mended.insert(record) && self.mend(plan, record).await?.is_some();
                     match mend::strand(plan, &batch.arrivals[arrival], record, &what) {
                         _ if rebuilt => {}
-                        mend::Stranded::Later(reason) => drop(poisoned.insert(arrival, reason)),
+                        mend::Stranded::Later(reason) => {
+                            poisoned.insert(arrival, working::Why { cause: QuarantineCause::Failed, reason });
+                        }
                         mend::Stranded::Refused(error) => return Err(error),
                     }
                     continue;
@@ -407,10 +409,9 @@ impl Intake {
                         return Err(CommitError::Taken { object, id, holder, connection }.into());
                     };
                     attempts += 1;
-                    poisoned.insert(
-                        offender,
-                        format!("{object} {id} belongs to record {holder}: link or merge the two records by hand"),
-                    );
+                    let reason =
+                        format!("{object} {id} belongs to record {holder}: link or merge the two records by hand");
+                    poisoned.insert(offender, working::Why { cause: QuarantineCause::Taken, reason });
                 }
                 Err(error) => return Err(error.into()),
                 Ok(noted) => {

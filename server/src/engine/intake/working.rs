@@ -31,7 +31,7 @@ use crate::{
     store::{
         Announcement, CommitBatch, ExternalRef, RecordCommit, Renewed, StoreError, TenantStore,
         documents::{ActorClaim, DocumentWrite},
-        quarantine::Quarantined,
+        quarantine::{QuarantineCause, Quarantined},
     },
 };
 
@@ -89,8 +89,15 @@ pub(super) enum Run {
         /// Its place in the batch.
         arrival: usize,
         /// Why.
-        reason: String,
+        why: Why,
     },
+}
+
+/// Why an arrival is put into quarantine.
+#[derive(Clone)]
+pub(super) struct Why {
+    pub(super) cause: QuarantineCause,
+    pub(super) reason: String,
 }
 
 /// What a batch makes durable, and what is counted once it is.
@@ -158,13 +165,13 @@ impl<'a> Working<'a> {
         &mut self,
         sync: &str,
         arrivals: &[Arrival],
-        poisoned: &HashMap<usize, String>,
+        poisoned: &HashMap<usize, Why>,
         weighing: &Weighing,
         clock: &Clock,
     ) -> Result<Run, IntakeError> {
         for (index, arrival) in arrivals.iter().enumerate() {
-            if let Some(reason) = poisoned.get(&index) {
-                self.set_aside(sync, index, arrival, reason.clone());
+            if let Some(why) = poisoned.get(&index) {
+                self.set_aside(sync, index, arrival, why.clone());
                 self.taken.records.push(None);
                 continue;
             }
@@ -205,7 +212,8 @@ impl<'a> Working<'a> {
                     return Ok(Run::Damaged { arrival: index, record, what });
                 }
                 (Err(error), Arrival::Observed { .. }) => {
-                    return Ok(Run::Poisoned { arrival: index, reason: error.to_string() });
+                    let why = Why { cause: QuarantineCause::Failed, reason: error.to_string() };
+                    return Ok(Run::Poisoned { arrival: index, why });
                 }
                 (Err(error), _) => return Err(error.into()),
             }
@@ -244,7 +252,7 @@ impl<'a> Working<'a> {
                      and replay",
                     name.unwrap_or_default()
                 );
-                self.set_aside(sync, index, arrival, reason);
+                self.set_aside(sync, index, arrival, Why { cause: QuarantineCause::Ambiguous, reason });
                 return Ok(None);
             }
         };
@@ -406,15 +414,15 @@ impl<'a> Working<'a> {
         self.deleted_by_clients.iter().copied().filter(move |record| self.is_deleted(*record) && held(record))
     }
 
-    fn set_aside(&mut self, sync: &str, index: usize, arrival: &Arrival, reason: String) {
+    fn set_aside(&mut self, sync: &str, index: usize, arrival: &Arrival, why: Why) {
         if let Arrival::Observed { connection, observation, raw } = arrival {
-            self.quarantine.push(quarantined(sync, self.plan, connection, observation, raw, reason.clone()));
+            self.quarantine.push(quarantined(sync, self.plan, connection, observation, raw, why.clone()));
         }
         if let Arrival::Received { .. } = arrival {
-            let refusal = Some(reason.clone());
+            let refusal = Some(why.reason.clone());
             self.taken.heard.push((index, Heard { refusal, ..Heard::default() }));
         }
-        self.taken.quarantined.push((index, reason));
+        self.taken.quarantined.push((index, why.reason));
     }
 
     /// What is to be committed, and what became of the batch.
@@ -528,14 +536,15 @@ fn quarantined(
     connection: &ConnectionId,
     observation: &Observation,
     raw: &RemoteObject,
-    reason: String,
+    why: Why,
 ) -> Quarantined {
     Quarantined {
         sync: sync.to_owned(),
         connection: connection.clone(),
         object: plan.sides.get(connection).map_or_else(|| "".into(), |side| side.object.clone()),
         external_id: Some(observation.id.clone()),
-        reason,
+        cause: why.cause,
+        reason: why.reason,
         raw: serde_json::to_value(raw).unwrap_or_default(),
         at: Clock::wall(),
     }

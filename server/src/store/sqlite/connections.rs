@@ -1,12 +1,16 @@
 //! Sealed credentials and clock offsets.
 
 use async_trait::async_trait;
+use sqlx::Row;
 use syncline_core::{ids::ConnectionId, time::Millis};
 
 use super::SqliteTenant;
 use crate::{
     secrets::Sealed,
-    store::{StoreError, connections::Connections},
+    store::{
+        StoreError,
+        connections::{Connections, Revocation},
+    },
 };
 
 #[async_trait]
@@ -30,6 +34,40 @@ impl Connections for SqliteTenant {
             .execute(tx.connection())
             .await?;
         tx.commit().await
+    }
+
+    async fn revocation(&self, connection: &ConnectionId) -> Result<Option<Revocation>, StoreError> {
+        let Some(side) = self.names().and_then(|names| names.number(connection)) else { return Ok(None) };
+        let row = sqlx::query(
+            "SELECT revoked_at, coalesce(revoked_why, ''), coalesce(revoked_of, '') FROM connections \
+             WHERE pk = ? AND revoked_at IS NOT NULL",
+        )
+        .bind(side)
+        .fetch_optional(self.readers())
+        .await?;
+        row.map(|row| Ok(Revocation { at: Millis(row.try_get(0)?), why: row.try_get(1)?, configured: row.try_get(2)? }))
+            .transpose()
+    }
+
+    async fn put_revocation(
+        &self,
+        connection: &ConnectionId,
+        revocation: Option<&Revocation>,
+    ) -> Result<bool, StoreError> {
+        let side = self.ensure_names([connection]).await?.known(connection)?;
+        let mut tx = self.writer().begin().await?;
+        let done = sqlx::query(
+            "UPDATE connections SET revoked_at = ?, revoked_why = ?, revoked_of = ? WHERE pk = ? AND (revoked_at IS NULL) = ?",
+        )
+        .bind(revocation.map(|revocation| revocation.at.0))
+        .bind(revocation.map(|revocation| revocation.why.as_str()))
+        .bind(revocation.map(|revocation| revocation.configured.as_str()))
+        .bind(side)
+        .bind(revocation.is_some())
+        .execute(tx.connection())
+        .await?;
+        tx.commit().await?;
+        Ok(done.rows_affected() > 0)
     }
 
     async fn clock_offset_ms(&self, connection: &ConnectionId) -> Result<Option<i64>, StoreError> {

@@ -23,6 +23,7 @@ mod held;
 mod identity;
 mod inbox;
 mod intake;
+mod issues;
 mod keys;
 mod mending;
 mod names;

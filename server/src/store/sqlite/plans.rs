@@ -2,7 +2,7 @@
 
 use sqlx::{AssertSqlSafe, Row};
 
-use super::{SqliteStore, commit, deliveries, documents, feed, held, identity, intake};
+use super::{SqliteStore, commit, deliveries, documents, feed, held, identity, intake, issues, quarantine};
 
 /// What a statement may read from end to end: what the caller gave it, and what it has found by an index itself.
 const GIVEN: [&str; 8] = ["CONSTANT", "v", "ids", "wanted", "json_each", "(subquery-1)", "(subquery-2)", "f"];
@@ -13,10 +13,19 @@ async fn hot_statements_find_their_rows_by_an_index() {
     let store = SqliteStore::open(folder.path().join("plans.db")).await.unwrap();
     let mut statements: Vec<String> = commit::HOT.iter().map(|statement| statement.over_one_row()).collect();
     statements.extend(
-        [&intake::HOT[..], &deliveries::HOT, &documents::HOT, &feed::HOT, &held::HOT, &identity::HOT]
-            .concat()
-            .into_iter()
-            .map(str::to_owned),
+        [
+            &intake::HOT[..],
+            &deliveries::HOT,
+            &documents::HOT,
+            &feed::HOT,
+            &held::HOT,
+            &identity::HOT,
+            &issues::HOT,
+            &quarantine::HOT,
+        ]
+        .concat()
+        .into_iter()
+        .map(str::to_owned),
     );
     for statement in statements {
         for step in plan(&store, &statement).await {

@@ -14,10 +14,19 @@ use super::{
 };
 use crate::store::{
     StoreError,
-    quarantine::{Quarantine, QuarantineId, QuarantineRow, Quarantined},
+    quarantine::{Quarantine, QuarantineCause, QuarantineId, QuarantineRow, Quarantined},
 };
 
-const COLUMNS: &str = "SELECT pk, connection, object, external_id, sync, reason, raw, attempts, first_at, last_at \
+/// The statements of the list of issues, for the test that looks at their plans.
+#[cfg(test)]
+pub(super) const HOT: [&str; 2] = [FOR_CAUSE, COUNT_CAUSES];
+
+const FOR_CAUSE: &str = "SELECT pk, connection, object, external_id, sync, reason, raw, attempts, first_at, last_at, cause \
+     FROM quarantine WHERE connection = ? AND cause = ? AND pk > ? ORDER BY pk LIMIT ?";
+
+const COUNT_CAUSES: &str = "SELECT cause, count(*) FROM quarantine WHERE connection = ? GROUP BY cause";
+
+const COLUMNS: &str = "SELECT pk, connection, object, external_id, sync, reason, raw, attempts, first_at, last_at, cause \
      FROM quarantine WHERE tenant = ";
 
 /// The most rows in one answer.
@@ -75,6 +84,31 @@ impl Quarantine for SqliteTenant {
             .collect()
     }
 
+    async fn quarantined_for(
+        &self,
+        connection: &ConnectionId,
+        cause: QuarantineCause,
+        after: Option<QuarantineId>,
+        limit: u32,
+    ) -> Result<Vec<QuarantineRow>, StoreError> {
+        let Some(names) = self.names() else { return Ok(Vec::new()) };
+        let Some(side) = names.number(connection) else { return Ok(Vec::new()) };
+        let rows = sqlx::query(FOR_CAUSE)
+            .bind(side)
+            .bind(cause.as_str())
+            .bind(after.map_or(0, |after| after.0))
+            .bind(limit.clamp(1, PAGE_MAX))
+            .fetch_all(self.readers())
+            .await?;
+        rows.iter().map(|row| decode_row(&names, row)).collect()
+    }
+
+    async fn count_causes(&self, connection: &ConnectionId) -> Result<Vec<(QuarantineCause, u64)>, StoreError> {
+        let Some(side) = self.names().and_then(|names| names.number(connection)) else { return Ok(Vec::new()) };
+        let rows = sqlx::query(COUNT_CAUSES).bind(side).fetch_all(self.readers()).await?;
+        rows.iter().map(|row| Ok((decode_cause(row.try_get(0)?)?, unsigned(row.try_get(1)?)))).collect()
+    }
+
     async fn count_quarantine(&self, connection: Option<&ConnectionId>) -> Result<u64, StoreError> {
         let Some(names) = self.names() else { return Ok(0) };
         let mut sql = QueryBuilder::<Sqlite>::new("SELECT count(*) FROM quarantine WHERE tenant = ");
@@ -87,6 +121,10 @@ impl Quarantine for SqliteTenant {
     }
 }
 
+fn decode_cause(word: &str) -> Result<QuarantineCause, StoreError> {
+    QuarantineCause::parse(word).ok_or_else(|| StoreError::Corrupt(format!("`{word}` is no cause of quarantine")))
+}
+
 fn decode_row(names: &TenantNames, row: &SqliteRow) -> Result<QuarantineRow, StoreError> {
     Ok(QuarantineRow {
         id: QuarantineId(row.try_get(0)?),
@@ -95,6 +133,7 @@ fn decode_row(names: &TenantNames, row: &SqliteRow) -> Result<QuarantineRow, Sto
             object: ObjectName::new(row.try_get::<&str, _>(2)?),
             external_id: row.try_get::<Option<&str>, _>(3)?.map(ExternalId::new),
             sync: row.try_get(4)?,
+            cause: decode_cause(row.try_get(10)?)?,
             reason: row.try_get(5)?,
             raw: decode("a quarantined row", row.try_get(6)?)?,
             at: Millis(row.try_get(8)?),

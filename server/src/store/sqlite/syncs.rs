@@ -81,11 +81,11 @@ impl Syncs for SqliteTenant {
         let names = self.ensure_names([&state.connection]).await?;
         let mut tx = self.writer().begin().await?;
         sqlx::query(
-            "INSERT INTO syncs (tenant, sync, connection, phase, approved, read, expected, last_error, started_at, last_success_at) \
-             VALUES (?, ?, ?, ?, ?, 0, ?, ?, ?, ?) \
+            "INSERT INTO syncs (tenant, sync, connection, phase, approved, read, expected, last_error, started_at, last_success_at, since) \
+             VALUES (?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?) \
              ON CONFLICT (tenant, sync, connection) DO UPDATE SET phase = excluded.phase, approved = excluded.approved, \
              expected = excluded.expected, last_error = excluded.last_error, started_at = excluded.started_at, \
-             last_success_at = excluded.last_success_at",
+             last_success_at = excluded.last_success_at, since = excluded.since",
         )
         .bind(names.pk)
         .bind(&state.sync)
@@ -96,6 +96,7 @@ impl Syncs for SqliteTenant {
         .bind(&state.last_error)
         .bind(state.started_at.map(|at| at.0))
         .bind(state.last_success_at.map(|at| at.0))
+        .bind(state.since.map(|at| at.0))
         .execute(tx.connection())
         .await?;
         tx.commit().await
@@ -104,7 +105,7 @@ impl Syncs for SqliteTenant {
 
 fn select(names: &TenantNames) -> QueryBuilder<Sqlite> {
     let mut sql = QueryBuilder::new(
-        "SELECT s.sync, s.connection, s.phase, s.approved, s.read, s.expected, s.last_error, s.started_at, s.last_success_at \
+        "SELECT s.sync, s.connection, s.phase, s.approved, s.read, s.expected, s.last_error, s.started_at, s.last_success_at, s.since \
          FROM syncs s JOIN connections c ON c.pk = s.connection WHERE s.tenant = ",
     );
     sql.push_bind(names.pk);
@@ -123,5 +124,6 @@ fn decode_state(names: &TenantNames, row: &SqliteRow) -> Result<SyncState, Store
         last_error: row.try_get(6)?,
         started_at: row.try_get::<Option<i64>, _>(7)?.map(Millis),
         last_success_at: row.try_get::<Option<i64>, _>(8)?.map(Millis),
+        since: row.try_get::<Option<i64>, _>(9)?.map(Millis),
     })
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use syncline_core::{
     outbox::Delivery,
     remote::RemoteVersion,
-    replica::{Intent, IntentVerb, Link, Parked, StoredForm},
+    replica::{Intent, IntentVerb, Link, ParkCause, Parked, StoredForm},
     time::Tick,
     value::{Fields, Value},
 };
@@ -24,7 +24,10 @@ pub(crate) async fn a_record_comes_back_as_it_was_committed(store: Arc<dyn Store
     let heads = commit.state.document.heads().clone();
     side.reflected.set(&"email".into(), heads.clone());
     side.stored.insert("name".into(), StoredForm { sent: Value::text("a "), stored: Value::text("a") });
-    side.parked.insert("vip".into(), Parked { reason: "refused".into(), value: Value::Bool(true), at: NOW });
+    side.parked.insert(
+        "vip".into(),
+        Parked { reason: "refused".into(), value: Value::Bool(true), at: NOW, cause: ParkCause::Refused },
+    );
     side.writes.insert("email".into(), vec![Value::Null, Value::text("x")]);
     side.intent = Some(Intent {
         id: Tick(9),

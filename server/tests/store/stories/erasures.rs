@@ -15,7 +15,7 @@ use syncline_server::store::{
     erasures::{EraseOrder, ErasedMark, ErasureId, Receipt},
     feed::Changes,
     held::{DeleteSource, HeldWrite},
-    quarantine::Quarantined,
+    quarantine::{QuarantineCause, Quarantined},
 };
 
 use crate::people::*;
@@ -57,6 +57,7 @@ async fn plant(tenant: &dyn TenantStore) {
         connection: crm(),
         object: "Contact".into(),
         external_id: id.map(external),
+        cause: QuarantineCause::Invalid,
         reason: "it does not fit".into(),
         raw: serde_json::json!({ "email": CANARY }),
         at: NOW,

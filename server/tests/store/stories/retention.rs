@@ -8,7 +8,7 @@ use syncline_server::store::{
     conflicts::{Closed, Closing, ConflictQuery},
     documents::{DocumentKind, DocumentWrite},
     feed::FeedSpan,
-    quarantine::Quarantined,
+    quarantine::{QuarantineCause, Quarantined},
     retention::Old,
 };
 
@@ -31,6 +31,7 @@ pub(crate) async fn only_what_is_old_is_dropped_and_in_steps(store: Arc<dyn Stor
         connection: crm(),
         object: "Contact".into(),
         external_id: Some(external(9)),
+        cause: QuarantineCause::Invalid,
         reason: "it does not fit".into(),
         raw: serde_json::Value::Null,
         at: NOW,

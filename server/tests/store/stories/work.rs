@@ -8,7 +8,7 @@ use syncline_server::store::{
     CommitBatch, RecordCommit, Store, TenantStore,
     conflicts::{Closed, Closing, ConflictCount, ConflictId, ConflictQuery},
     deliveries::{DeliveryCount, DeliveryQuery, DeliveryState},
-    quarantine::Quarantined,
+    quarantine::{QuarantineCause, Quarantined},
     syncs::{CheckpointPut, Phase, Stream, SyncState},
 };
 
@@ -123,6 +123,7 @@ pub(crate) async fn quarantined_rows_count_their_attempts_until_released(store: 
         connection: crm(),
         object: "Contact".into(),
         external_id: id.map(external),
+        cause: QuarantineCause::Invalid,
         reason: reason.into(),
         raw: serde_json::json!({"Id": id, "Name": "\u{0}x"}),
         at: NOW.plus(at),

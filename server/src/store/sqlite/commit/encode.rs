@@ -17,6 +17,7 @@ use syncline_core::{
 
 use crate::store::{
     Announcement, ExternalRef, RecordCommit, StoreError,
+    issues::Marks,
     sqlite::{
         codec::{self, KEY_HASH_LEN, delivery_columns, encode, encode_heads, key_hash, signed},
         names::TenantNames,
@@ -89,6 +90,7 @@ pub(super) struct ReplicaRow {
     pub(super) connection: i64,
     pub(super) delivery: i64,
     pub(super) due: Option<i64>,
+    pub(super) marks: i64,
     pub(super) replica: String,
     pub(super) baseline: Option<String>,
 }
@@ -201,8 +203,9 @@ pub(super) fn encode_record(
 
 fn encode_replica_row(connection: i64, replica: Replica, fields: &Fields) -> Result<ReplicaRow, StoreError> {
     let (delivery, due) = delivery_columns(&replica.delivery);
+    let marks = Marks::of(&replica).0.into();
     let (replica, baseline) = encode_replica(replica, fields)?;
-    Ok(ReplicaRow { connection, delivery, due, replica, baseline })
+    Ok(ReplicaRow { connection, delivery, due, marks, replica, baseline })
 }
 
 /// The object that a linked replica makes its record's own.

@@ -74,9 +74,9 @@ fn quarantine(script: &mut Script<'_>, names: &TenantNames, row: Quarantined) ->
     script
         .add(
             "INSERT INTO quarantine \
-             (tenant, connection, object, subject, external_id, sync, reason, raw, attempts, first_at, last_at) \
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?) ON CONFLICT (connection, object, subject) DO UPDATE SET \
-             sync = excluded.sync, reason = excluded.reason, raw = excluded.raw, attempts = attempts + 1, \
+             (tenant, connection, object, subject, external_id, sync, cause, reason, raw, attempts, first_at, last_at) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?) ON CONFLICT (connection, object, subject) DO UPDATE SET \
+             sync = excluded.sync, cause = excluded.cause, reason = excluded.reason, raw = excluded.raw, attempts = attempts + 1, \
              last_at = excluded.last_at",
         )
         .bind(names.pk)
@@ -85,6 +85,7 @@ fn quarantine(script: &mut Script<'_>, names: &TenantNames, row: Quarantined) ->
         .bind(subject)
         .bind(row.external_id.as_ref().map(|id| id.as_str()))
         .bind(row.sync)
+        .bind(row.cause.as_str())
         .bind(row.reason)
         .bind(raw)
         .bind(row.at.0)

@@ -8,10 +8,10 @@ use crate::store::sqlite::{
 };
 
 const REPLICAS: RowsStatement = RowsStatement {
-    head: "INSERT INTO replicas (record, connection, delivery, due, replica, baseline) VALUES ",
-    row: "(?,?,?,?,?,?)",
+    head: "INSERT INTO replicas (record, connection, delivery, due, marks, replica, baseline) VALUES ",
+    row: "(?,?,?,?,?,?,?)",
     tail: " ON CONFLICT (record, connection) DO UPDATE SET delivery = excluded.delivery, due = excluded.due, \
-           replica = excluded.replica, baseline = excluded.baseline",
+           marks = excluded.marks, replica = excluded.replica, baseline = excluded.baseline",
 };
 
 /// Writes the replicas that changed.
@@ -24,6 +24,7 @@ pub(super) async fn write_replicas(script: &mut Script<'_>, records: &mut [Recor
                 .bind(row.connection)
                 .bind(row.delivery)
                 .bind(row.due)
+                .bind(row.marks)
                 .bind(row.replica)
                 .bind(row.baseline);
         })
