@@ -179,13 +179,17 @@ fn summary(output: Output, report: &Report) -> io::Result<()> {
             Item::number(report.epochs),
             "a record's old document is sealed, and followed or not",
         ),
-        row("restarts", Item::number(report.restarts), "of the service, in the midst of the play"),
         row("edits judged", Item::number(verdict.edits), "by users of both platforms and by the product"),
         row("differences", must_be(verdict.differences, 0), "between the three sides, field for field"),
         row("redundant writes", must_be(verdict.redundant, 0), ""),
         row("duplicates", must_be(verdict.duplicates, 0), ""),
         row("lost edits", must_be(verdict.lost, 0), ""),
     ];
+    if report.restarts > 0 {
+        rows.push(row("restarts", Item::number(report.restarts), "of the service, in the midst of it all"));
+        rows.push(row("deletes at once", Item::number(report.vanished), "by one user of an account"));
+        rows.push(row("of them held back", Item::number(report.held), "until a person refused them"));
+    }
     for blind in &verdict.blind {
         let item = if blind.avoidable { must_be(blind.edits, 0) } else { Item::number(blind.edits) };
         rows.push(row(&format!("blind in {}", blind.account), item, &blind.reason));

@@ -1,6 +1,6 @@
 //! Collecting the evidence: public reads of every side, and the platforms' own logs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use syncline_client::{Api, At, ConflictQuery, ConflictState, Page, Record, RecordQuery};
 use syncline_sandbox::Sandbox;
@@ -80,6 +80,7 @@ pub(super) async fn evidence(
         links: all,
         conflicts: conflicts(api).await?,
         acknowledged,
+        refused: BTreeSet::new(),
     })
 }
 

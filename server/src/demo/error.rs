@@ -19,6 +19,21 @@ pub enum DemoError {
     /// An emulator did not answer as it must.
     #[error("an emulator did not do what was asked: {0}")]
     Call(String),
+    /// Deletes by a user were not noticed.
+    #[error(
+        "of {vanished} contacts that vanished at once, {held} were held back and {passed} were deleted in {} s; the log says more \
+         with SYNCLINE_LOG=debug", .patience.as_secs()
+    )]
+    Unnoticed {
+        /// How long was waited.
+        patience: Duration,
+        /// How many vanished.
+        vanished: u64,
+        /// How many of the deletes wait for a person.
+        held: u64,
+        /// How many were carried out.
+        passed: u64,
+    },
     /// There was always something left to do.
     #[error("it did not grow quiet in {} s: {standing}; the log says more with SYNCLINE_LOG=debug", .patience.as_secs())]
     NeverQuiet {

@@ -5,11 +5,12 @@
 //! * [`stage`]: everything that runs. [`host`]: the service, over its restarts. [`scenario`]: the accounts, and all that the demo knows of their platforms.
 //! * [`quiet`]: waiting until nothing is left to do. [`web`]: plain HTTP.
 //! * [`script`]: what the three writers do. [`players`]: the writers. [`weather`]: faults. [`audience`]: the subscriber.
-//! * [`traveller`]: the client that edits offline. [`collect`]: the evidence. [`verifier`]: the judge. [`report`]: what the run came to.
+//! * [`traveller`]: the client that edits offline. [`calamity`]: a user who empties a part of an account. [`collect`]: the evidence. [`verifier`]: the judge. [`report`]: what the run came to.
 //! * [`trial`]: the judge for pieces that are played elsewhere.
 //! * [`error`]: why a run could not come to its end.
 
 mod audience;
+mod calamity;
 mod collect;
 mod error;
 mod host;
@@ -33,6 +34,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::{
     audience::Heard,
+    calamity::{Calamity, Refused},
     collect::Links,
     players::Players,
     script::{Role, Script},
@@ -135,6 +137,8 @@ struct Played {
     offline: u64,
     faults: Vec<Struck>,
     standing: Standing,
+    /// What vanished at once, in a storm.
+    refused: Option<Refused>,
 }
 
 impl Demo {
@@ -220,6 +224,10 @@ impl Demo {
         // A scene is never cut off: an edit that was sent must be remembered.
         let (insisted, played) = tokio::join!(insisting, encore(&players, &mut script, &enough));
         insisted.and(played)?;
+        let refused = match settings.faults {
+            FaultProfile::Storm => Some(self.calamity(&players).await?),
+            _ => None,
+        };
         let mut acknowledged = players.acknowledged();
         let travelled = traveller.come_back().await?;
         let offline = travelled.len() as u64;
@@ -227,12 +235,27 @@ impl Demo {
         let faults = weather::look(stage, web).await?;
         stage.set_faults(web, FaultProfile::Off).await?;
         let standing = quiet::wait(api, CALM, settings.patience(), |_| {}).await?;
-        Ok(Played { acknowledged, offline, faults, standing })
+        Ok(Played { acknowledged, offline, faults, standing, refused })
+    }
+
+    /// The storm goes on while a user empties a part of an account, and the service is away while a person thinks about it.
+    async fn calamity(&self, players: &Players<'_>) -> Result<Refused, DemoError> {
+        let patience = self.settings.patience();
+        // What the script deleted is no part of it.
+        quiet::wait(&self.api, CALM, patience, |_| {}).await?;
+        let calamity = Calamity::strike(players, self.settings.seed, self.settings.people()).await?;
+        calamity.noticed(players, patience).await?;
+        self.stage.host.restart().await?;
+        calamity.refuse(players, patience).await
     }
 
     async fn judge(&self, linked: &Linked, played: Played, heard: Heard) -> Result<Report, DemoError> {
         let Self { settings, stage, api, web, begun } = self;
-        let evidence = collect::evidence(stage.sandbox(), api, web, &linked.links, played.acknowledged).await?;
+        let mut evidence = collect::evidence(stage.sandbox(), api, web, &linked.links, played.acknowledged).await?;
+        let refused = played.refused.unwrap_or_default();
+        let deleted = |id: &String| evidence.records.get(id).is_none_or(|record| record.deleted);
+        let passed = refused.records.iter().filter(|id| deleted(id)).count() as u64;
+        evidence.refused = refused.objects;
         let counts = stage.host.counts().await;
         let report = Report {
             ok: false,
@@ -248,6 +271,9 @@ impl Demo {
             offline: played.offline,
             epochs: counts.epochs,
             restarts: stage.host.restarts(),
+            vanished: refused.records.len() as u64,
+            held: refused.held,
+            passed,
             verdict: verifier::verdict::judge(&evidence),
             faults: played.faults,
             linked_after_s: linked.after.as_secs_f64(),

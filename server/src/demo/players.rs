@@ -55,6 +55,8 @@ pub(super) struct Players<'a> {
     pub(super) api: &'a Api,
     pub(super) web: &'a Web,
     pub(super) cast: Vec<Member>,
+    /// Others that stand in every account, whom nobody edits.
+    pub(super) bystanders: Vec<Member>,
     acknowledged: Mutex<Vec<Acknowledged>>,
 }
 
@@ -64,15 +66,31 @@ impl<'a> Players<'a> {
         let page = api.list_records(MODEL, &RecordQuery::default(), &At::default().limit(1_000)).await?;
         let members = page.items.iter().filter_map(|record| {
             let id = |account: &Account| record.meta.external_ids.get(account.connection)?.id.clone();
-            Some(Member { record: record.meta.id, objects: ACCOUNTS.iter().map(id).collect::<Option<_>>()? })
+            let objects = ACCOUNTS.iter().map(id).collect::<Option<_>>()?;
+            Some((record.fields.get("country"), Member { record: record.meta.id, objects }))
         });
-        Ok(Self { stage, api, web, cast: members.take(size).collect(), acknowledged: Mutex::default() })
+        let (mut cast, mut bystanders, mut country) = (Vec::new(), Vec::new(), None);
+        for (of, member) in members {
+            if cast.len() < size {
+                country.get_or_insert(of);
+                cast.push(member);
+            } else if country != Some(of) {
+                // The offline client edits everybody in the country of the first.
+                bystanders.push(member);
+            }
+        }
+        Ok(Self { stage, api, web, cast, bystanders, acknowledged: Mutex::default() })
     }
 
     /// Plays a scene: everybody acts at once. How many acts were accepted.
     pub(super) async fn play(&self, scene: &Scene) -> Result<usize, DemoError> {
         let acts = futures_util::future::join_all(scene.iter().map(|act| self.act(act))).await;
         acts.into_iter().try_fold(0, |accepted, act| Ok(accepted + usize::from(act?)))
+    }
+
+    /// A user deletes a contact of the account at this place. `false`: it is gone already.
+    pub(super) async fn user_deletes(&self, place: usize, member: &Member) -> Result<bool, DemoError> {
+        self.user_acts(place, member, &Deed::Delete).await
     }
 
     /// The country of somebody in the cast.

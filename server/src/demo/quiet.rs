@@ -25,11 +25,14 @@ pub struct Standing {
     pub dirty: u64,
     /// Copies that wait for a person.
     pub parked: u64,
+    /// Deletes that wait for a person.
+    pub held: u64,
 }
 
 impl Standing {
     fn of(sync: &Sync) -> Self {
-        let mut standing = Self { backfilled: !sync.sides.is_empty(), ..Self::default() };
+        let held = sync.held_deletes.iter().map(|held| held.waiting).sum();
+        let mut standing = Self { backfilled: !sync.sides.is_empty(), held, ..Self::default() };
         for side in &sync.sides {
             standing.read += side.progress.read;
             standing.expected += side.progress.expected.unwrap_or(side.progress.read);
@@ -40,17 +43,20 @@ impl Standing {
         standing
     }
 
-    /// Whether everything was read and nothing is owed.
+    /// Whether everything was read, nothing is owed, and nobody is asked.
     const fn is_settled(self) -> bool {
-        self.backfilled && self.dirty == 0
+        self.backfilled && self.dirty == 0 && self.held == 0
     }
 }
 
 impl fmt::Display for Standing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { read, expected, dirty, parked, .. } = self;
+        let Self { read, expected, dirty, parked, held, .. } = self;
         let reading = if self.backfilled { "everything was read" } else { "reading goes on" };
-        write!(f, "{reading} ({read} of {expected}), {dirty} copies are owed a write, {parked} are parked")
+        write!(
+            f,
+            "{reading} ({read} of {expected}), {dirty} copies are owed a write, {parked} are parked, {held} deletes are held back"
+        )
     }
 }
 

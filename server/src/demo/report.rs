@@ -36,6 +36,12 @@ pub struct Report {
     pub epochs: u64,
     /// How often the service was stopped and started again in the midst of the play.
     pub restarts: u64,
+    /// Contacts that a user deleted in one go.
+    pub vanished: u64,
+    /// How many of those deletes were held back, and refused.
+    pub held: u64,
+    /// How many were carried out, because so few pass.
+    pub passed: u64,
     /// What the judge found.
     #[serde(flatten)]
     pub verdict: Verdict,
@@ -56,6 +62,13 @@ impl Report {
         }
         if self.feed_gaps > 0 {
             complaints.push(format!("the live feed has {} gaps", self.feed_gaps));
+        }
+        // One that is carried out while the list that names it is judged counts as both.
+        if self.held + self.passed < self.vanished {
+            complaints.push(format!(
+                "of {} contacts that vanished at once, {} were held back, but {} are deleted",
+                self.vanished, self.held, self.passed
+            ));
         }
         for blind in self.verdict.blind.iter().filter(|blind| blind.avoidable && blind.edits > 0) {
             complaints.push(format!(

@@ -20,7 +20,8 @@ pub(in crate::demo) fn lost(evidence: &Evidence, edits: &Edits) -> Vec<String> {
                 .log
                 .iter()
                 .any(|later| later.seq > entry.seq && later.id == entry.id && later.op == "restore" && later.by_user());
-            if !restored && !is_justified(evidence, edits, record, seen) {
+            let refused = evidence.refused.contains(&(account, entry.id.clone()));
+            if !restored && !refused && !is_justified(evidence, edits, record, seen) {
                 lost.push(format!("{} {} was deleted, but record {record} lives", side.title, entry.id));
             }
         }

@@ -1,6 +1,6 @@
 //! What is judged: what every side shows, what the platforms wrote down, and what the API acknowledged.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value as Json};
 
@@ -30,6 +30,8 @@ pub(in crate::demo) struct Evidence {
     pub(in crate::demo) conflicts: Vec<Conflict>,
     /// What the API acknowledged to the product.
     pub(in crate::demo) acknowledged: Vec<Acknowledged>,
+    /// Objects, by account, that vanished with so many others that a person was asked, and said that they stay.
+    pub(in crate::demo) refused: BTreeSet<(usize, String)>,
 }
 
 /// One account.
