@@ -90,6 +90,8 @@ rules! {
     RepeatStandsForOp,
     /// Who saw a compensation has seen the op that it repeats.
     RepeatShowsOp,
+    /// What an edit makes of a field counts for the rest of its pass, such as for what a deleter had not seen.
+    EditCountsAtOnce,
     /// `forward_only` and `blank_never_wins` judge edits by those who saw what they replace, too.
     KnowingEditIsJudged,
     /// Equal values are no conflict.
@@ -166,8 +168,12 @@ rules! {
     BlankEndSaysNothing,
     /// A record that came back gets a new object only after the end of the old one was read.
     CreateAwaitsEnd,
+    /// An object that is deleted after its record is remembered, for it may be restored.
+    DeletedTwiceIsGone,
     /// An object that shows up again was restored, and so is its record.
     RestoreCounts,
+    /// A restore shows in a reading only that was begun after the delete was known.
+    RestoreIsReadLater,
     /// An object that was merged into another lets go of its record, which is not deleted.
     MergedLetsGo,
 

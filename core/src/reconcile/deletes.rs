@@ -25,8 +25,10 @@ impl Pass<'_> {
         let unseen = self.unseen_by(connection, observation)?;
         let effect = if self.delete_refused { DeleteEffect::Ignore } else { self.plan.model.deletes.effect };
         let race = self.plan.model.deletes.race;
-        let comes_back = effect == DeleteEffect::Ignore
+        let outlives = effect == DeleteEffect::Ignore
             || effect == DeleteEffect::Propagate && race == DeleteRace::EditWins && !unseen.is_empty();
+        // Of a record that is deleted already, the object is remembered: it may be restored.
+        let comes_back = outlives && (self.state.deleted.is_none() || mutant::off(Rule::DeletedTwiceIsGone));
         if comes_back {
             // The record outlives the object, so its users' last edits are not theirs to take along.
             self.keep_last_edits(connection, observation)?;

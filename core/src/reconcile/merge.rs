@@ -62,10 +62,29 @@ impl Pass<'_> {
             for edit in edits {
                 self.written.insert(edit.name.clone());
                 self.settle(&edit.name, &edit.unseen)?;
+                self.refresh(&edit.name)?;
                 made.insert(edit.name, hash);
             }
         }
         Ok(made)
+    }
+
+    /// What the field shows now counts for the rest of the pass, such as for what a deleter had not seen.
+    fn refresh(&mut self, name: &FieldName) -> Result<(), ReconcileError> {
+        if mutant::off(Rule::EditCountsAtOnce) {
+            return Ok(());
+        }
+        match self.shown(name)? {
+            Some(value) => self.state.fields.insert(name.clone(), value),
+            None => self.state.fields.remove(name),
+        };
+        Ok(())
+    }
+
+    /// What the document shows for the field now.
+    fn shown(&mut self, name: &FieldName) -> Result<Option<Value>, ReconcileError> {
+        let Some(field) = self.plan.model.field(name) else { return Ok(None) };
+        Ok(self.state.document.visible(name, field)?.pop().map(|(_, value)| value))
     }
 
     /// Whether the edit would begin a set beside one that others began meanwhile. A document holds a set's members in one
@@ -346,7 +365,7 @@ impl Pass<'_> {
     pub(super) fn standing(&mut self, name: &FieldName) -> Result<Option<Candidate>, ReconcileError> {
         let Some(field) = self.plan.model.field(name) else { return Ok(None) };
         if field.policy.merge() != Merge::Register {
-            return Ok(self.last_writer(name));
+            return self.last_writer(name);
         }
         let Some((hash, _)) = self.state.document.visible(name, field)?.pop() else { return Ok(None) };
         let effective = self.effective(name, hash);
@@ -359,13 +378,13 @@ impl Pass<'_> {
     }
 
     /// For fields whose writers' contributions merge: the last of them.
-    fn last_writer(&self, name: &FieldName) -> Option<Candidate> {
-        let value = self.state.fields.get(name).cloned().unwrap_or_default();
-        self.state.journal.iter().rev().find_map(|entry| {
+    fn last_writer(&mut self, name: &FieldName) -> Result<Option<Candidate>, ReconcileError> {
+        let value = self.shown(name)?.unwrap_or_default();
+        Ok(self.state.journal.iter().rev().find_map(|entry| {
             let clock = entry.clock_of(name)?;
             let origin = entry.origin_of(name).clone();
             Some(Candidate { op: entry.hash, value: value.clone(), origin, clock })
-        })
+        }))
     }
 
     /// The newest op of the field's history that held this value, in whatever spelling.

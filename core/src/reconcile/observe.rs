@@ -179,16 +179,21 @@ impl Pass<'_> {
                 self.out.verdict = Verdict::Stale;
                 Ok(())
             }
-            _ if observation.source != Source::ById => {
+            Worth::Counts if self.shows_a_restore(connection, &observation)? => {
+                self.observed_restored(connection, observation)
+            }
+            _ => {
                 self.look_again(connection, observation.id);
                 Ok(())
             }
-            Worth::Confirm => {
-                self.look_again(connection, observation.id);
-                Ok(())
-            }
-            Worth::Counts => self.observed_restored(connection, observation),
         }
+    }
+
+    /// Whether a reading of a living object proves that it was deleted and is back: one that was begun before we knew of the
+    /// delete may show how the object was, with an edit that is news and no restore.
+    fn shows_a_restore(&self, connection: &ConnectionId, observation: &Observation) -> Result<bool, ReconcileError> {
+        let later = observation.begun > self.replica(connection)?.settled || mutant::off(Rule::RestoreIsReadLater);
+        Ok(observation.source == Source::ById && later)
     }
 
     /// Asks for a read by id, whose answer will count.
@@ -298,6 +303,7 @@ impl Pass<'_> {
             replica.baseline.insert(name.clone(), value.clone());
             match form {
                 Some(form) => replica.stored.insert(name.clone(), form),
+                None if mutant::off(Rule::StoredFormEndsWithBaseline) => None,
                 None => replica.stored.remove(name),
             };
             if by_a_user {

@@ -105,7 +105,7 @@ pub fn may_renew(plan: &SyncPlan, state: &RecordState) -> bool {
             && replica.held.is_empty()
             && replica.written.is_empty()
             && replica.parked.is_empty()
-            && replica.delivery == Delivery::Clean
+            && (replica.delivery == Delivery::Clean || mutant::off(Rule::EpochNeedsAgreement))
             && !replica.unread_end()
             || mutant::off(Rule::EpochNeedsRest)
     };

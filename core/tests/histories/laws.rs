@@ -220,7 +220,7 @@ impl World {
         let shown = self.shown(&edit.field);
         let overwritten = |later: &Logged| later.field == edit.field && holds(&later.saw) && !holds(&later.value);
         let kept = |row: &Conflict| row.field == edit.field && holds(&row.loser.value);
-        holds(&shown)
+        holds(&shown) && self.state.deleted.is_none()
             || field.policy.merge() == Merge::Register && fields::outdone(&field.policy, &edit.value, &shown)
             || self.log.iter().any(overwritten)
             || self.conflicts.iter().any(kept)

@@ -1,6 +1,7 @@
 //! Mutants: a caller that breaks one rule of the contract. The laws must catch every one of them, or they prove nothing.
 //! Not among them are rules whose breach the heart heals by itself: a look that is forgotten is made up for by the look
-//! before the next write or by a sweep, and a baseline that is set back finds that the record agrees already.
+//! before the next write or by a sweep, a baseline that is set back finds that the record agrees already, and reads by id
+//! that overlap are told apart by when they were begun.
 
 /// One broken rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,6 +12,8 @@ pub(crate) enum Mutant {
     ListAsById,
     /// A reading counts as begun when it arrives.
     Rejuvenate,
+    /// What a webhook brings along, without a version, passes for a read by id.
+    HintAsReading,
     /// Conflict rows are not kept.
     ForgetConflicts,
     /// A lost answer passes for a failed write.
@@ -35,10 +38,11 @@ pub(crate) enum Mutant {
 
 impl Mutant {
     /// Every mutant.
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::DropHeld,
         Self::ListAsById,
         Self::Rejuvenate,
+        Self::HintAsReading,
         Self::ForgetConflicts,
         Self::LostIsFailure,
         Self::LostIsSuccess,

@@ -50,6 +50,13 @@ pub(crate) struct Logged {
     pub(crate) saw: Value,
 }
 
+/// What an object held when its user deleted it.
+pub(crate) struct TakenAlong {
+    index: usize,
+    id: ExternalId,
+    values: Vec<(FieldName, Value)>,
+}
+
 /// What a person is asked about a field.
 pub(crate) struct Question {
     /// The value that stands meanwhile.
@@ -80,8 +87,11 @@ pub(crate) struct World {
     pub(crate) trace: Vec<String>,
     pub(crate) scope: Scope,
     next_value: u64,
-    /// Values that somebody who saw them deleted, or that no client of the provider could have seen any more.
+    /// Values that somebody who saw them deleted together with the record, or that no client of the provider could have seen
+    /// any more.
     pub(crate) deleted_values: Vec<(FieldName, Value)>,
+    /// What objects held when their users deleted them, as long as nobody has said what becomes of the record.
+    pub(crate) taken_along: Vec<TakenAlong>,
     /// Edits that the write under way overwrote without a trace at the provider.
     pub(crate) overwritten: Vec<(FieldName, Value)>,
     /// What a client has that was cut off in an earlier epoch, or will have been.
@@ -190,6 +200,7 @@ impl World {
             trace: vec![format!("0 user of sys0 sets {}", brief(&first))],
             scope,
             deleted_values: Vec::new(),
+            taken_along: Vec::new(),
             overwritten: Vec::new(),
             away: None,
             furthest: Fields::new(),
@@ -424,6 +435,10 @@ impl World {
         match self.scope.mutant {
             Some(Mutant::ListAsById) => observation.source = Source::ById,
             Some(Mutant::Rejuvenate) => observation.begun = self.tick(),
+            Some(Mutant::HintAsReading) if observation.source == Source::List => {
+                (observation.source, observation.version) = (Source::ById, None);
+                observation.begun = self.tick();
+            }
             Some(Mutant::NoHistory) => observation.past.clear(),
             _ => {}
         }
@@ -454,6 +469,7 @@ impl World {
         let outcome = reconcile::reconcile(&self.plan, &mut self.state, input, now)
             .unwrap_or_else(|error| self.broke(Law::Answered, error.to_string()));
         self.absorb(&label, outcome.clone());
+        self.judge_deletes();
         self.check_each();
         if self.scope.epochs && self.rng.random_bool(0.3) {
             self.renew();
@@ -529,10 +545,30 @@ impl World {
             }
         } else if let Some(object) = self.systems[index].live() {
             self.shares.deletes += 1;
-            self.deleted_values.extend(object.values());
+            let replica = &self.state.replicas[&self.connections[index]];
+            // What a system cannot take its users never see, and cannot spare.
+            let parked = replica.parked.keys().map(|name| (name.clone(), self.shown(name)));
+            let values = object.values().into_iter().chain(parked).collect();
+            let id = object.id.clone();
+            if replica.link.linked() == Some(&id) {
+                self.taken_along.push(TakenAlong { index, id, values });
+            } else {
+                self.deleted_values.extend::<Vec<_>>(values);
+            }
             self.note(format!("user of sys{index} deletes"));
             self.lose_what_is_illegible(index);
             self.systems[index].delete(self.now);
+        }
+    }
+
+    /// Once the heart knows of a delete, what the object held went with the record, or else it must not be lost.
+    fn judge_deletes(&mut self) {
+        for taken in std::mem::take(&mut self.taken_along) {
+            if self.state.replicas[&self.connections[taken.index]].link.linked() == Some(&taken.id) {
+                self.taken_along.push(taken);
+            } else if self.state.deleted.is_some() {
+                self.deleted_values.extend(taken.values);
+            }
         }
     }
 

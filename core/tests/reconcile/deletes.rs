@@ -3,15 +3,18 @@
 use syncline_core::{
     ids::ConnectionId,
     model::{DeleteEffect, DeleteRace, DeleteRule},
-    reconcile::Input,
-    replica::{Link, Observation},
+    policies::Policy,
+    reconcile::{Input, Verdict},
+    replica::{Link, Observation, Past},
+    time::Millis,
+    value::{Fields, Value},
 };
 
-use super::story::{Story, reading};
+use super::story::{Story, fields, reading};
 
 impl Story {
     /// `crm` shows that its object is deleted, and what it held last.
-    fn loses(&mut self, name: &str) -> Observation {
+    pub(crate) fn loses(&mut self, name: &str) -> Observation {
         self.at += 10_000;
         let begun = self.tick();
         let mut end = reading("1", &[("name", name), ("phone", "")], begun, self.at);
@@ -109,4 +112,72 @@ fn row_19_an_object_that_is_restored_brings_the_same_record_back_everywhere() {
         assert_eq!(story.state.replicas["crm"].link, Link::Linked { id: "1".into() });
         assert_eq!(story.is_owed("desk"), delivered, "only what was deleted there is created again");
     }
+}
+
+/// Fails without `EditCountsAtOnce`: Cleo slipped in before our write, and its deleter saw Bea.
+#[test]
+pub(crate) fn a_deleter_had_not_seen_what_our_write_hid() {
+    let mut story = Story::new();
+    story.app_sets("name", "Bea");
+    story.delivers("crm");
+    let mut end = story.loses("Bea");
+    let past = |name, ago, by_us| Past { value: Value::text(name), at: Millis(story.at - ago), by_us };
+    end.past.insert("name".into(), vec![past("Bea", 1_000, true), past("Cleo", 2_000, false)]);
+    story.observes("crm", end);
+    assert_eq!((story.state.deleted, story.shows("name")), (None, "\"Cleo\"".into()));
+    assert!(story.is_owed("crm"), "it gets a new object");
+}
+
+/// Fails if the conflict holds what a merging field showed before the edit.
+#[test]
+fn what_a_delete_wins_over_is_kept_with_its_last_words() {
+    let mut story = Story::with(Policy::Text);
+    story.plan.model.deletes.race = DeleteRace::DeleteWins;
+    story.edit(Fields::new(), Some(true));
+    story.reads("desk", "1", &[("name", "Ann Lee"), ("phone", "")]);
+    assert!(story.state.deleted.is_some());
+    assert_eq!(story.lost(), ["\"Ann Lee\""]);
+}
+
+/// Fails without `CreateAwaitsEnd`: nobody would know any more whose last words these are.
+#[test]
+pub(crate) fn a_record_that_comes_back_gets_no_new_object_before_the_end_of_the_old_one_was_read() {
+    let mut story = Story::new();
+    story.edit(Fields::new(), Some(true));
+    story.sends("crm");
+    story.accepted("crm", None);
+    story.edit(Fields::new(), Some(false));
+    assert_eq!(story.sends("crm"), None);
+    let end = story.loses("Bea");
+    story.observes("crm", end);
+    assert_eq!(story.shows("name"), "\"Bea\"");
+    assert_eq!(story.sends("crm"), Some(fields(&[("name", "Bea")])));
+}
+
+/// Fails without `DeletedTwiceIsGone`: the object that is back would pass for a new one, and be deleted as the record is.
+#[test]
+pub(crate) fn an_object_that_is_deleted_after_its_record_can_still_be_restored() {
+    let mut story = Story::new();
+    story.app_sets("name", "Bea");
+    story.edit(Fields::new(), Some(true));
+    let end = story.loses("Ann");
+    story.observes("crm", end);
+    assert_eq!(story.state.replicas[&ConnectionId::new("crm")].link, Link::Gone { id: "1".into() });
+    story.reads("crm", "1", &[("name", "Ann"), ("phone", "")]);
+    assert_eq!((story.state.deleted, story.shows("name")), (None, "\"Bea\"".into()));
+}
+
+/// Fails without `RestoreIsReadLater`: the record would come back, and go again with the edit once our own delete is read.
+#[test]
+pub(crate) fn a_reading_that_was_under_way_when_we_deleted_restores_nothing() {
+    let mut story = Story::new();
+    story.edit(Fields::new(), Some(true));
+    story.sends("crm");
+    let slow = reading("1", &[("name", "Bea"), ("phone", "")], story.tick(), story.at);
+    story.accepted("crm", None);
+    assert_eq!(story.observes("crm", slow).verdict, Verdict::Unconfirmed);
+    assert!(story.state.deleted.is_some());
+    let end = story.loses("Bea");
+    story.observes("crm", end);
+    assert_eq!((story.state.deleted, story.shows("name")), (None, "\"Bea\"".into()), "it meets the delete as an edit");
 }
