@@ -1,6 +1,11 @@
 //! Changes that clients make in their own copies of a record's document: each story makes some, hands them in, and looks at
 //! the record and at what every plain Automerge client sees.
 
+#[path = "catalogue/stories.rs"]
+mod stories;
+#[path = "catalogue/suites.rs"]
+mod suites;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use automerge::{
@@ -10,6 +15,7 @@ use automerge::{
 use syncline_core::{
     ids::{FieldName, RecordId},
     model::{Canonical, DeleteEffect, DeleteRace, DeleteRule, Field, FieldType, Model},
+    mutant::Rule,
     plan::SyncPlan,
     policies::Policy,
     reconcile::{self, ClientEdit, Input, Now, Outcome, Received},
@@ -502,4 +508,45 @@ fn a_client_begins_a_record_and_goes_on() {
     assert_eq!((story.value("name"), story.value("visits")), (Value::text("Anna"), Value::Int(3)));
     assert_eq!(story.lost, []);
     story.check();
+}
+
+#[test]
+fn no_rule_about_clients_can_be_spared() {
+    stories::assert_each_is_needed(
+        suites::Suite::Clients,
+        &[
+            (Rule::EqualsAgree, two_who_write_the_same_agree),
+            (Rule::ClientTimeIsBounded, a_clock_that_is_ahead_wins_nothing),
+            (Rule::HiddenEditIsSeen, text_typed_inside_an_ordinary_field_counts_as_its_value),
+            (Rule::UnfitIsRefused, what_does_not_fit_is_put_back_and_kept),
+            (Rule::ClientDeleteMeetsEdits, a_client_deletes_and_restores),
+        ],
+    );
+}
+
+/// Nobody is asked to choose between equal values.
+fn two_who_write_the_same_agree() {
+    let mut model = model();
+    model.fields.get_mut("age").unwrap().policy = Policy::Manual;
+    let mut story = Story::of(model);
+    let (mut ann, mut bob) = (story.client("ann"), story.client("bob"));
+    ann.puts("age", 31);
+    bob.puts("age", 31);
+    story.sync(&mut ann);
+    story.sync(&mut bob);
+    assert_eq!((story.value("age"), &story.lost[..]), (Value::Int(31), &[][..]));
+    story.check();
+}
+
+fn a_clock_that_is_ahead_wins_nothing() {
+    let mut story = Story::new();
+    let (mut ann, mut bob) = (story.client("ann"), story.client("bob"));
+    let fields = ann.doc.get(ROOT, "fields").unwrap().unwrap().1;
+    let mut tx = ann.doc.transaction();
+    tx.put(&fields, "age", 31).unwrap();
+    tx.commit_with(CommitOptions::default().with_time(4_000_000_000));
+    bob.puts("age", 32);
+    story.sync(&mut ann);
+    story.sync(&mut bob);
+    assert_eq!((story.value("age"), &story.lost[..]), (Value::Int(32), &[Value::Int(31)][..]));
 }

@@ -1,5 +1,10 @@
 //! Records that begin anew: each story lets a history grow, begins another, and looks at what stands.
 
+#[path = "catalogue/stories.rs"]
+mod stories;
+#[path = "catalogue/suites.rs"]
+mod suites;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use automerge::{Automerge, ROOT, ReadDoc};
@@ -7,6 +12,7 @@ use syncline_core::{
     ids::{FieldName, RecordId},
     journal::{Ops, Origin},
     model::{DeleteEffect, DeleteRace, DeleteRule, Field, FieldType, Model},
+    mutant::Rule,
     plan::SyncPlan,
     policies::Policy,
     reconcile::{self, ClientEdit, Input, Now, Outcome, Replayed},
@@ -174,4 +180,10 @@ fn a_record_that_is_edited_for_ever_stays_short() {
     assert_eq!(epochs, 10);
     assert!(longest < 64 * 1024, "{longest} bytes");
     assert!(story.state.journal.len() <= 1_001);
+}
+
+#[test]
+fn no_rule_about_epochs_can_be_spared() {
+    let story: fn() = policies_choose_by_whoever_wrote_what_stands;
+    stories::assert_each_is_needed(suites::Suite::Epochs, &[(Rule::EpochKeepsWriters, story)]);
 }

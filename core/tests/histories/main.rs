@@ -8,7 +8,10 @@ mod fields;
 mod law;
 mod laws;
 mod mutant;
+mod rules;
 mod shares;
+#[path = "../catalogue/suites.rs"]
+mod suites;
 mod system;
 mod world;
 

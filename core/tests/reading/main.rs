@@ -2,6 +2,10 @@
 //! crashes, every row's newest state is read, and the reading comes to an end.
 
 mod provider;
+#[path = "../catalogue/stories.rs"]
+mod stories;
+#[path = "../catalogue/suites.rs"]
+mod suites;
 
 use std::collections::BTreeMap;
 
@@ -11,6 +15,7 @@ use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 use syncline_core::{
     ids::ObjectName,
+    mutant::Rule,
     read::{
         Backfill, DeleteGuard, DeletionStep, Deletions, Incremental, Pace, ReadFault, ReadSpec, Recovery, Step, Sweep,
         SweepPhase, Verdict,
@@ -468,4 +473,11 @@ fn deletions_go_on_where_the_answer_was_complete() {
     assert_eq!(deletions.next(later), DeletionStep::Look(Window { from: covered, until: later }));
     assert_eq!(deletions.failed(later, &failure(Remedy::Resync, "too old")), Recovery::Resync);
     assert_eq!(deletions.next(later), DeletionStep::Wait { after_ms: 1 });
+}
+
+#[test]
+fn no_rule_about_lists_can_be_spared() {
+    let story: fn() = row_21_a_sweep_infers_nothing_that_it_cannot_prove;
+    let stories = [(Rule::SweepIsComplete, story), (Rule::MassDeleteWaits, story)];
+    stories::assert_each_is_needed(suites::Suite::Lists, &stories);
 }

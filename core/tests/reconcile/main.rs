@@ -1,7 +1,12 @@
 //! The rules of `reconcile`, one readable story each.
 
 mod deletes;
+mod rules;
+#[path = "../catalogue/stories.rs"]
+mod stories;
 mod story;
+#[path = "../catalogue/suites.rs"]
+mod suites;
 
 use syncline_core::{
     ids::ConnectionId,

@@ -176,7 +176,7 @@ fn no_column_claims_more_rows_than_there_are_operations() {
 }
 
 #[test]
-fn references_are_counted_by_their_groups() {
+pub(crate) fn references_are_counted_by_their_groups() {
     refused(&changed(0x70, run(10, 1 << 40)), Refusal::TooManyReferences { max: LIMITS.references_max });
     refused(&changed(0x70, run(10, u64::MAX)), Refusal::TooManyReferences { max: LIMITS.references_max });
     damaged(&changed(0x70, run(10, 1)));

@@ -9,6 +9,11 @@ mod frames;
 mod honest;
 mod hostile_frames;
 mod laws;
+mod rules;
+#[path = "../catalogue/stories.rs"]
+mod stories;
+#[path = "../catalogue/suites.rs"]
+mod suites;
 mod vectors;
 mod vetting;
 

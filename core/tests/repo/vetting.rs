@@ -63,7 +63,7 @@ fn an_orphan_waits_until_what_it_builds_on_comes() {
 
 /// Row 31, orphans. Fails without the bounds of changes that wait.
 #[test]
-fn row_31_orphans_wait_up_to_their_bounds_only() {
+pub(crate) fn row_31_orphans_wait_up_to_their_bounds_only() {
     let mut base = base();
     let mut bob = bob(&mut base);
     for value in 0..12 {
@@ -85,7 +85,7 @@ fn row_31_orphans_wait_up_to_their_bounds_only() {
 
 /// Row 30. Fails if `vet` does not ask whether the actor may be used, or asks only once the dependencies are there.
 #[test]
-fn row_30_forged_actors_are_refused_also_for_orphans() {
+pub(crate) fn row_30_forged_actors_are_refused_also_for_orphans() {
     let mut base = base();
     let mut bob = bob(&mut base);
     bob.put(ROOT, "key", 1).unwrap();
@@ -108,7 +108,7 @@ fn row_30_forged_actors_are_refused_also_for_orphans() {
 /// Row 30: the same actor and number for another change would shut the real one out for ever. Fails without the comparison
 /// with the ledger's next number.
 #[test]
-fn row_30_sequence_numbers_follow_each_other() {
+pub(crate) fn row_30_sequence_numbers_follow_each_other() {
     let mut base = base();
     let skipped = forged(&mut base, |change| change.seq = 2);
     let gap = Refusal::SeqGap { actor: actor(b"bob"), expected: 1, found: 2 };
@@ -135,7 +135,7 @@ fn row_30_a_reused_number_is_refused_within_a_batch() {
 }
 
 #[test]
-fn operations_are_numbered_at_most_one_above_all_others() {
+pub(crate) fn operations_are_numbered_at_most_one_above_all_others() {
     let mut base = base();
     let from = |number: u64| move |change: &mut ExpandedChange| change.start_op = NonZeroU64::new(number).unwrap();
     let next = forged(&mut base, from(BASE_OPS + 1));
