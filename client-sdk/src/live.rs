@@ -3,23 +3,26 @@
 use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
-use rand::RngExt as _;
 use syncline_core::live::{Change, ClientMessage, Cursor, ServerMessage, SnapshotRow, Subscribe};
-use tokio::net::TcpStream;
+use tokio::{net::TcpStream, time::Instant};
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream,
-    tungstenite::{self, Message, client::IntoClientRequest as _},
+    tungstenite::{
+        self, Message,
+        client::IntoClientRequest as _,
+        http::{StatusCode, header::RETRY_AFTER},
+        protocol::WebSocketConfig,
+    },
 };
 
 use crate::{
     api::{Api, CONNECT_TIME_MAX, refused},
     error::{Error, FieldProblem, Problem},
+    transport::backoff::{Backoff, named_wait},
 };
 
-/// The first wait before a lost connection is made anew; doubles up to [`WAIT_MAX`], with jitter.
-const WAIT_MIN: Duration = Duration::from_millis(100);
-/// The longest wait before a lost connection is made anew.
-const WAIT_MAX: Duration = Duration::from_secs(10);
+/// What a connection sets aside for reading at once: most changes are shorter, and one process may hold many subscriptions.
+const READ_BUFFER_BYTES: usize = 16 * 1024;
 /// A connection that is silent for so long is taken for lost; the server pings more often.
 const SILENCE_MAX: Duration = Duration::from_secs(90);
 
@@ -48,7 +51,11 @@ pub struct Live {
     api: Api,
     subscribe: Subscribe,
     socket: Option<Socket>,
-    wait: Duration,
+    backoff: Backoff,
+    /// The server said that it is full, and perhaps for how long it wants to be left alone.
+    full: Option<Option<Duration>>,
+    /// When a lost connection is made anew. Whoever cancels a wait and begins it again does not put it off.
+    again_at: Option<Instant>,
 }
 
 impl Api {
@@ -58,7 +65,8 @@ impl Api {
     /// Why the server cannot be reached or refuses the subscription. Later losses of the connection are mended by the
     /// subscription itself.
     pub async fn live(&self, subscribe: Subscribe) -> Result<Live, Error> {
-        let mut live = Live { api: self.clone(), subscribe, socket: None, wait: WAIT_MIN };
+        let api = self.clone();
+        let mut live = Live { api, subscribe, socket: None, backoff: Backoff::default(), full: None, again_at: None };
         live.connect().await?;
         Ok(live)
     }
@@ -108,7 +116,7 @@ impl Live {
         let url = || self.api.live_url().to_string();
         let message: ServerMessage =
             serde_json::from_str(text).map_err(|error| Error::Unexpected { url: url(), reason: error.to_string() })?;
-        self.wait = WAIT_MIN;
+        self.backoff.reset();
         Ok(Some(match message {
             ServerMessage::Subscribed { cursor } => {
                 if !self.subscribe.snapshot {
@@ -143,17 +151,28 @@ impl Live {
         }))
     }
 
-    /// Waits, then connects; a passing failure doubles the wait and is tried again.
+    /// Waits, then connects; after a passing failure it waits longer and tries again.
     async fn reconnect(&mut self) -> Result<(), Error> {
         loop {
-            // Half of the wait is random, so that the clients of a restarted server do not return in one instant.
-            let wait = self.wait.mul_f64(rand::rng().random_range(0.5..1.0));
-            tokio::time::sleep(wait).await;
-            self.wait = (self.wait * 2).min(WAIT_MAX);
+            let at = match self.again_at {
+                Some(at) => at,
+                None => Instant::now() + self.next_wait(),
+            };
+            self.again_at = Some(at);
+            tokio::time::sleep_until(at).await;
+            self.again_at = None;
             match self.connect().await {
                 Err(error) if error.is_passing() => {}
                 result => return result,
             }
+        }
+    }
+
+    fn next_wait(&mut self) -> Duration {
+        let mut rng = rand::rng();
+        match self.full.take() {
+            Some(named) => self.backoff.overloaded(named, &mut rng),
+            None => self.backoff.next(&mut rng),
         }
     }
 
@@ -162,11 +181,13 @@ impl Live {
         let unreachable = |reason: String| Error::Unreachable { url: url.to_string(), reason };
         let mut request = url.as_str().into_client_request().map_err(|error| unreachable(error.to_string()))?;
         request.headers_mut().extend(self.api.headers());
-        let connecting = tokio_tungstenite::connect_async_with_config(request, None, true);
+        let config = WebSocketConfig::default().read_buffer_size(READ_BUFFER_BYTES);
+        let connecting = tokio_tungstenite::connect_async_with_config(request, Some(config), true);
         let connecting = tokio::time::timeout(CONNECT_TIME_MAX, connecting);
         let connected = connecting.await.map_err(|_| unreachable("no answer to the handshake".to_owned()))?;
         let (mut socket, _) = connected.map_err(|error| match error {
             tungstenite::Error::Http(answer) => {
+                self.full = full(&answer);
                 refused(answer.status(), answer.body().as_deref().unwrap_or_default(), url.to_string())
             }
             error => unreachable(error.to_string()),
@@ -177,4 +198,10 @@ impl Live {
         self.socket = Some(socket);
         Ok(())
     }
+}
+
+/// Whether the server has no room, and the time that it names.
+fn full<B>(answer: &tungstenite::http::Response<B>) -> Option<Option<Duration>> {
+    let full = matches!(answer.status(), StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
+    full.then(|| named_wait(answer.headers().get(RETRY_AFTER)?.to_str().ok()?))
 }

@@ -254,6 +254,12 @@ pub enum Remedy {
         /// Which budget is used up, in the provider's words.
         budget: String,
     },
+    /// The object is in use by somebody else: try it again, no sooner than after so long. Unlike a quota this is one object's
+    /// affair: others go on, and it counts as a failure, so that an object which stays in use is given up.
+    Busy {
+        /// Milliseconds to wait.
+        after_ms: u64,
+    },
     /// The read position is no longer valid: begin again from the saved keyset.
     Restart,
     /// The window is older than the provider remembers: read all ids again.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Map, Value as Json, json};
 use syncline_sandbox::{
-    Running,
+    Micros, Running,
     faults::FaultChange,
     ledger::{ActorKind, Entry, Op},
 };
@@ -28,6 +28,10 @@ pub struct Words {
     key_field: fn() -> (&'static str, Json),
     /// The first page of all objects.
     list: &'static str,
+    /// Where the platform takes a grant back: its method, and its path in front of the refresh token.
+    revoke: (Method, &'static str),
+    /// Where the app asks for a grant, and where it exchanges the code for tokens.
+    authorise: [&'static str; 2],
     /// The next page after an answer, as a path.
     next: fn(&Json) -> Option<String>,
     /// The objects of an answer, each with its id and its fields.
@@ -46,6 +50,8 @@ pub static SALESFORCE: Words = Words {
         let body = json!({"FullName": "Contact.Syncline_Id__c", "Metadata": metadata});
         ("/services/data/v62.0/tooling/sobjects/CustomField", body)
     },
+    revoke: (Method::POST, "/services/oauth2/revoke?token="),
+    authorise: ["/services/oauth2/authorize", "/services/oauth2/token"],
     list: "/services/data/v62.0/query?q=SELECT+Id,Email,FirstName,LastName,Phone,Title,Syncline_Id__c+FROM+Contact",
     next: |answer| answer["nextRecordsUrl"].as_str().map(str::to_owned),
     objects: |answer| {
@@ -65,6 +71,8 @@ pub static HUBSPOT: Words = Words {
                           "groupName": "contactinformation", "hasUniqueValue": true});
         ("/crm/v3/properties/contacts", body)
     },
+    revoke: (Method::DELETE, "/oauth/v1/refresh-tokens/"),
+    authorise: ["/oauth/authorize", "/oauth/v1/token"],
     list: "/crm/v3/objects/contacts?limit=100&properties=email,firstname,lastname,phone,jobtitle,syncline_id",
     next: |answer| {
         let after = answer["paging"]["next"]["after"].as_str()?;
@@ -180,6 +188,66 @@ impl<'a> Account<'a> {
     /// Makes the service's access tokens expire now.
     pub async fn expire_tokens(&self) {
         self.call(Method::POST, &format!("{}/tokens/expire", self.running.admin_url), None).await;
+    }
+
+    /// The account's administrator takes back what the service was granted with this refresh token.
+    pub async fn revoke(&self, refresh_token: &str) {
+        let (method, path) = &self.words.revoke;
+        self.call(method.clone(), &format!("{}{path}{refresh_token}", self.running.base_url), None).await;
+    }
+
+    /// The account's administrator agrees once more; the new refresh token.
+    pub async fn authorise(&self) -> String {
+        let given = &self.running.credentials;
+        let [ask, exchange] = self.words.authorise.map(|path| format!("{}{path}", self.running.base_url));
+        let back = "http://app.example/back";
+        let browser = Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
+        let query = [("response_type", "code"), ("client_id", given.client_id.as_str()), ("redirect_uri", back)];
+        let sent = browser.get(&ask).query(&query).send().await.expect("an answer");
+        let target = sent.headers()["location"].to_str().expect("an address").to_owned();
+        let (_, code) = target.split_once("code=").expect("a code in the address");
+        let form = [
+            ("grant_type", "authorization_code"),
+            ("code", code.split('&').next().unwrap_or_default()),
+            ("redirect_uri", back),
+            ("client_id", &given.client_id),
+            ("client_secret", &given.client_secret),
+        ];
+        let answer = browser.post(&exchange).form(&form).send().await.expect("an answer");
+        let tokens: Json = answer.json().await.expect("tokens");
+        text(&tokens["refresh_token"])
+    }
+
+    /// The account's administrator does something to a field of the model: `{"visible": false}` hides it.
+    pub async fn act_on_field(&self, field: &str, act: &Json) {
+        let place = FIELDS.iter().position(|known| *known == field).expect("a field of the stories");
+        let url = format!("{}/fields/{}/{}", self.running.admin_url, self.words.object, self.words.fields[place]);
+        self.call(Method::PATCH, &url, Some(act)).await;
+    }
+
+    /// Something inside the platform holds an object, so that the service cannot write it, or lets go of it.
+    pub async fn set_locked(&self, id: &str, locked: bool) {
+        let url = format!("{}/locks/{}/{id}", self.running.admin_url, self.words.object);
+        self.call(Method::PUT, &url, Some(&json!({ "locked": locked }))).await;
+    }
+
+    /// The platform's clock.
+    pub fn now(&self) -> Micros {
+        self.running.parts.clock.peek()
+    }
+
+    /// The fields of every object as they are stored, whatever the public API shows, by id.
+    pub async fn stored(&self, field: &str) -> BTreeMap<String, String> {
+        let place = FIELDS.iter().position(|known| *known == field).expect("a field of the stories");
+        let url = format!("{}/state?object={}&limit=1000", self.running.admin_url, self.words.object);
+        let state = self.call(Method::GET, &url, None).await;
+        let rows = state["rows"].as_array().expect("rows").iter();
+        rows.map(|row| (text(&row["id"]), text(&row["fields"][self.words.fields[place]]))).collect()
+    }
+
+    /// The refresh token that the account was first authorised with.
+    pub fn refresh_token(&self) -> &'a str {
+        &self.running.credentials.refresh_token
     }
 
     /// Sets how often one thing goes wrong from now on.

@@ -138,6 +138,16 @@ impl Api {
         self.all("/v1/conflicts?state=open").await
     }
 
+    /// What waits for a person or for a provider to come right, of one kind.
+    pub async fn issues(&self, kind: &str) -> Vec<Json> {
+        self.all(&format!("/v1/issues?kind={kind}")).await
+    }
+
+    /// Everything that waits for a person or for a provider to come right.
+    pub async fn all_issues(&self) -> Vec<Json> {
+        self.all("/v1/issues").await
+    }
+
     /// The rows that could not be taken in.
     pub async fn quarantine(&self) -> Vec<Json> {
         self.all("/v1/quarantine").await

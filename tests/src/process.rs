@@ -8,11 +8,18 @@ use std::{
 };
 
 use serde_json::Value as Json;
-use syncline_server::failpoint;
+use syncline_server::{engine::clock, failpoint};
 
 /// Variables of the developer's own that the binary would read.
-const OWN_VARIABLES: [&str; 6] =
-    ["SYNCLINE_API", "SYNCLINE_KEY", "SYNCLINE_TENANT", "SYNCLINE_CONFIG", "SYNCLINE_LOG", failpoint::ENVIRONMENT];
+const OWN_VARIABLES: [&str; 7] = [
+    "SYNCLINE_API",
+    "SYNCLINE_KEY",
+    "SYNCLINE_TENANT",
+    "SYNCLINE_CONFIG",
+    "SYNCLINE_LOG",
+    failpoint::ENVIRONMENT,
+    clock::SHIFT,
+];
 
 /// The binary beside the folder of the test binaries, where Cargo puts it.
 fn binary() -> PathBuf {
@@ -110,6 +117,19 @@ impl Process {
     pub fn signal_to(pid: u32, name: &str) {
         let sent = Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status();
         assert!(sent.is_ok_and(|status| status.success()), "the process takes a signal");
+    }
+
+    /// The memory that it holds, in bytes.
+    pub fn memory_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("a running process");
+        let held = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its memory");
+        let kib: u64 = held.trim().trim_end_matches(" kB").parse().expect("a number");
+        kib * 1024
+    }
+
+    /// How many files and sockets it has open.
+    pub fn open_files(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.pid())).expect("a running process").count()
     }
 
     /// Ends it as a power cut would.

@@ -4,6 +4,7 @@ use std::{
     net::TcpListener,
     path::PathBuf,
     process::{ExitStatus, Output},
+    sync::Mutex,
     time::Duration,
 };
 
@@ -36,11 +37,19 @@ pub struct Setting {
     pub shared: u64,
     /// What goes wrong in the accounts.
     pub faults: FaultProfile,
+    /// How far HubSpot's clock is ahead of the machine's, in seconds; negative: behind.
+    pub hubspot_ahead_s: i64,
 }
 
 impl Default for Setting {
     fn default() -> Self {
-        Self { configuration: include_str!("syncline.yaml"), contacts: 0, shared: 0, faults: FaultProfile::Off }
+        Self {
+            configuration: include_str!("syncline.yaml"),
+            contacts: 0,
+            shared: 0,
+            faults: FaultProfile::Off,
+            hubspot_ahead_s: 0,
+        }
     }
 }
 
@@ -51,7 +60,7 @@ pub struct Stage {
     folder: TempDir,
     /// Where the server listens.
     pub port: u16,
-    environment: Vec<(String, String)>,
+    environment: Mutex<Vec<(String, String)>>,
 }
 
 impl Stage {
@@ -67,6 +76,7 @@ impl Stage {
         let sandbox = Sandbox::start(SandboxConfig {
             contacts: Population { per_system: setting.contacts, shared: setting.shared, mess },
             faults: setting.faults,
+            hubspot_ahead_s: setting.hubspot_ahead_s,
             time_scale: TIME_SCALE,
             // What was shown to the service, and when, is evidence.
             log_reads: true,
@@ -75,8 +85,8 @@ impl Stage {
         .await
         .expect("the emulators start");
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let mut stage = Self { sandbox, folder, port: free_port(), environment: Vec::new() };
-        stage.environment = stage.secrets();
+        let mut stage = Self { sandbox, folder, port: free_port(), environment: Mutex::default() };
+        *stage.environment.get_mut().expect("nobody has panicked") = stage.secrets();
         let text = setting
             .configuration
             .replace("$PORT", &stage.port.to_string())
@@ -140,12 +150,23 @@ impl Stage {
 
     /// Runs a verb to its end.
     pub fn run(&self, arguments: &[&str]) -> Output {
-        process::run(self.folder.path(), &self.environment, arguments)
+        process::run(self.folder.path(), &self.environment(), arguments)
+    }
+
+    /// Runs a verb that talks to the server; it must go well. What it printed.
+    #[track_caller]
+    pub fn ask(&self, server: &Server<'_>, arguments: &[&str]) -> String {
+        let address = server.process.announcement["api"].as_str().expect("an address");
+        let target = ["--api", address, "--key", KEY];
+        let done = self.run(&[arguments, &target].concat());
+        let said = String::from_utf8_lossy(&done.stdout).into_owned();
+        assert!(done.status.success(), "{arguments:?}: {said}{}", String::from_utf8_lossy(&done.stderr));
+        said
     }
 
     /// Starts the server.
     pub async fn serve(&self) -> Server<'_> {
-        let process = Process::serve(self.folder.path(), &self.environment, &self.log());
+        let process = Process::serve(self.folder.path(), &self.environment(), &self.log());
         let base = process.announcement["api"].as_str().expect("an address").to_owned();
         let live = process.announcement["live"].as_str().expect("an address").to_owned();
         Server { stage: self, process, api: Api::connect(&base).await, live }
@@ -153,7 +174,7 @@ impl Stage {
 
     /// Starts the server with more in its environment; it may end before it is ready.
     pub fn launch(&self, more: &[(String, String)]) -> Start {
-        let environment: Vec<(String, String)> = self.environment.iter().chain(more).cloned().collect();
+        let environment: Vec<(String, String)> = self.environment().into_iter().chain(more.iter().cloned()).collect();
         Process::launch(self.folder.path(), &environment, &self.log())
     }
 
@@ -195,6 +216,29 @@ impl Stage {
     /// A place for a file of the story's own, which goes with the stage.
     pub fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    /// Puts another refresh token into the configuration, for the next start.
+    pub fn authorised(&self, account: Account<'_>, refresh_token: &str) {
+        let name =
+            if account.words.connection == HUBSPOT.connection { "HUBSPOT_REFRESH" } else { "SALESFORCE_REFRESH" };
+        self.set_variable(name, refresh_token);
+    }
+
+    /// Sets a variable of the server's environment, for the next start.
+    pub fn set_variable(&self, name: &str, value: &str) {
+        let mut environment = self.environment.lock().expect("nobody has panicked");
+        environment.retain(|(known, _)| known != name);
+        environment.push((name.to_owned(), value.to_owned()));
+    }
+
+    fn environment(&self) -> Vec<(String, String)> {
+        self.environment.lock().expect("nobody has panicked").clone()
+    }
+
+    /// What the servers of this stage have logged so far.
+    pub fn logged(&self) -> String {
+        std::fs::read_to_string(self.log()).unwrap_or_default()
     }
 
     fn log(&self) -> PathBuf {
@@ -261,6 +305,16 @@ impl Server<'_> {
     /// Sends the server a signal, such as `STOP`.
     pub fn signal(&self, name: &str) {
         self.process.signal(name);
+    }
+
+    /// The memory that the server holds, in bytes.
+    pub fn memory_bytes(&self) -> u64 {
+        self.process.memory_bytes()
+    }
+
+    /// How many files and sockets the server has open.
+    pub fn open_files(&self) -> usize {
+        self.process.open_files()
     }
 
     /// Ends the server as a power cut would.

@@ -3,7 +3,7 @@
 //!
 //! * `credentials`: who the client is. `backoff`: how long to wait. `link`: the WebSocket. `feed`: one subset.
 
-mod backoff;
+pub(crate) mod backoff;
 mod credentials;
 mod feed;
 mod link;

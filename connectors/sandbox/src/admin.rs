@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, patch, post};
+use axum::routing::{delete, get, patch, post, put};
 use axum::{Json, Router};
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
@@ -115,6 +115,24 @@ pub struct WebhookTarget {
     pub secret: Option<String>,
 }
 
+/// What an administrator does to a field; what is absent stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FieldAct {
+    /// Whether the platform's interface shows the field. Its values stay where they are while it does not.
+    pub visible: Option<bool>,
+    /// Its type, in the platform's word.
+    pub r#type: Option<String>,
+}
+
+/// What the platform itself does with an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LockAct {
+    /// Whether something inside the platform holds the object, so that the integration cannot write it.
+    pub locked: bool,
+}
+
 /// What an emulator must be able to do for its side door.
 ///
 /// Edits go through the same validation and normalisation as the platform's own interface, and stand in the ledger under
@@ -154,6 +172,16 @@ pub trait AdminBackend: Send + Sync + 'static {
     /// # Errors
     /// When either object is unknown, or both are the same.
     fn merge(&self, user: &str, object: &str, id: &str, into: &str) -> Result<String, AdminError>;
+    /// Hides a field from the interface, shows it again, or gives it another type, as an administrator.
+    ///
+    /// # Errors
+    /// When the field is unknown, or cannot have that type.
+    fn act_on_field(&self, object: &str, field: &str, act: &FieldAct) -> Result<(), AdminError>;
+    /// Has something inside the platform hold an object, or let go of it.
+    ///
+    /// # Errors
+    /// When the object is unknown, or this emulator has no such locks.
+    fn act_on_lock(&self, object: &str, id: &str, act: LockAct) -> Result<(), AdminError>;
     /// Makes the integration's access tokens expire now; returns how many did.
     fn expire_tokens(&self) -> usize;
     /// Makes everything visible that lags behind (late commits, search index) and delivers what is pending (webhooks).
@@ -178,6 +206,8 @@ pub fn router<B: AdminBackend>(backend: Arc<B>) -> Router {
         .route("/users/{user}/{object}/{id}", delete(remove::<B>))
         .route("/users/{user}/{object}/{id}/restore", post(restore::<B>))
         .route("/users/{user}/{object}/{id}/merge", post(merge::<B>))
+        .route("/fields/{object}/{field}", patch(act_on_field::<B>))
+        .route("/locks/{object}/{id}", put(act_on_lock::<B>))
         .route("/counts", get(counts::<B>))
         .route("/faults", get(faults::<B>).put(set_faults::<B>))
         .route("/profile", post(set_profile::<B>))
@@ -246,6 +276,24 @@ async fn merge<B: AdminBackend>(
     let Merge { into } = parse(&body)?;
     let survivor = backend.merge(&user, &object, &id, &into)?;
     Ok(Json(json!({ "id": survivor })))
+}
+
+async fn act_on_field<B: AdminBackend>(
+    State(backend): State<Arc<B>>,
+    Path((object, field)): Path<(String, String)>,
+    body: String,
+) -> Answer {
+    backend.act_on_field(&object, &field, &parse(&body)?)?;
+    Ok(Json(json!({ "field": field })))
+}
+
+async fn act_on_lock<B: AdminBackend>(
+    State(backend): State<Arc<B>>,
+    Path((object, id)): Path<(String, String)>,
+    body: String,
+) -> Answer {
+    backend.act_on_lock(&object, &id, parse(&body)?)?;
+    Ok(Json(json!({ "id": id })))
 }
 
 async fn counts<B: AdminBackend>(State(backend): State<Arc<B>>) -> Json<Value> {

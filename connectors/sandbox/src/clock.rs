@@ -100,7 +100,7 @@ pub struct SandboxClock {
 
 #[derive(Debug)]
 enum Source {
-    Wall,
+    Wall { ahead_us: i64 },
     Manual { at: AtomicI64, moved: Notify },
 }
 
@@ -108,7 +108,13 @@ impl SandboxClock {
     /// A clock that follows the machine's. `time_scale` shortens (or stretches) the lags of [`SandboxClock::scaled`].
     #[must_use]
     pub fn wall(time_scale: f64) -> Self {
-        Self::new(Source::Wall, time_scale)
+        Self::wall_ahead(time_scale, 0)
+    }
+
+    /// A clock that follows the machine's, so many seconds ahead of it or, negative, behind.
+    #[must_use]
+    pub fn wall_ahead(time_scale: f64, ahead_s: i64) -> Self {
+        Self::new(Source::Wall { ahead_us: ahead_s.saturating_mul(1_000_000) }, time_scale)
     }
 
     /// A clock that starts at `start` and moves only by [`SandboxClock::advance`] (and by one microsecond per call of
@@ -163,7 +169,7 @@ impl SandboxClock {
     /// Moves a manual clock forward and wakes whoever waits for it. Returns false, with nothing moved, on a wall clock.
     pub fn advance(&self, by: Duration) -> bool {
         match &self.source {
-            Source::Wall => false,
+            Source::Wall { .. } => false,
             Source::Manual { at, moved } => {
                 at.fetch_add(saturating_micros(by), Ordering::AcqRel);
                 moved.notify_waiters();
@@ -176,7 +182,7 @@ impl SandboxClock {
     /// manual one.
     pub async fn wait_until(&self, at: Micros) {
         match &self.source {
-            Source::Wall => tokio::time::sleep(at.since(self.peek())).await,
+            Source::Wall { .. } => tokio::time::sleep(at.since(self.peek())).await,
             Source::Manual { moved, .. } => loop {
                 let woken = moved.notified();
                 if self.peek() >= at {
@@ -189,7 +195,10 @@ impl SandboxClock {
 
     fn source_now(&self) -> i64 {
         match &self.source {
-            Source::Wall => SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, saturating_micros),
+            Source::Wall { ahead_us } => {
+                let machine = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, saturating_micros);
+                machine.saturating_add(*ahead_us)
+            }
             Source::Manual { at, .. } => at.load(Ordering::Acquire),
         }
     }

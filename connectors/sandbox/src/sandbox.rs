@@ -2,8 +2,13 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
 
 use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
@@ -42,6 +47,8 @@ pub struct SandboxConfig {
     pub hubspot: Option<SocketAddr>,
     /// The clock of both, such as a manual one; the wall if absent.
     pub clock: Option<Arc<SandboxClock>>,
+    /// How far HubSpot's clock is ahead of the machine's, in seconds; negative: behind. Ignored where `clock` is given.
+    pub hubspot_ahead_s: i64,
 }
 
 impl Default for SandboxConfig {
@@ -56,6 +63,7 @@ impl Default for SandboxConfig {
             salesforce: Some(LOOPBACK),
             hubspot: Some(LOOPBACK),
             clock: None,
+            hubspot_ahead_s: 0,
         }
     }
 }
@@ -150,13 +158,16 @@ impl Sandbox {
     /// # Errors
     /// When an address cannot be listened on.
     pub async fn start(config: SandboxConfig) -> Result<Self, SandboxError> {
-        let clock = config.clock.clone().unwrap_or_else(|| Arc::new(SandboxClock::wall(config.time_scale)));
+        let clock_of = |ahead_s| {
+            let wall = || Arc::new(SandboxClock::wall_ahead(config.time_scale, ahead_s));
+            config.clock.clone().unwrap_or_else(wall)
+        };
         let salesforce = match config.salesforce {
-            Some(addr) => Some(start_salesforce(&config, &clock, addr).await?),
+            Some(addr) => Some(start_salesforce(&config, &clock_of(0), addr).await?),
             None => None,
         };
         let hubspot = match config.hubspot {
-            Some(addr) => Some(start_hubspot(&config, &clock, addr).await?),
+            Some(addr) => Some(start_hubspot(&config, &clock_of(config.hubspot_ahead_s), addr).await?),
             None => None,
         };
         Ok(Self { salesforce, hubspot })
@@ -188,6 +199,16 @@ async fn start_hubspot(
     let opened = open("hubspot", hubspot::FAULTS, config, clock, addr).await?;
     let state = Arc::new(HubSpotState::new(opened.parts.clone(), &config.contacts, config.seed));
     opened.serve(hubspot::router(state.clone()), state)
+}
+
+/// Every answer names the platform's time.
+async fn date(State(clock): State<Arc<SandboxClock>>, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let since = Duration::from_micros(u64::try_from(clock.peek().0).unwrap_or(0));
+    if let Ok(date) = HeaderValue::from_str(&httpdate::fmt_http_date(UNIX_EPOCH + since)) {
+        response.headers_mut().insert(header::DATE, date);
+    }
+    response
 }
 
 /// A platform that has its address, which its own answers must name, but does not answer yet.
@@ -222,7 +243,7 @@ async fn open(
 impl Opened {
     fn serve<B: AdminBackend>(self, public: Router, backend: Arc<B>) -> Result<Running, SandboxError> {
         let Self { provider, listener, addr, parts } = self;
-        let router = public.nest("/admin", admin::router(backend));
+        let router = public.nest("/admin", admin::router(backend)).layer(from_fn_with_state(parts.clock.clone(), date));
         let server = Server::start(listener, router, parts.ledger.clone()).map_err(|source| SandboxError::Listen {
             provider,
             addr,

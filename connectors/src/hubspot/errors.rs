@@ -196,9 +196,7 @@ pub(super) fn classify(answer: &Answer) -> ProviderError {
         403 => Remedy::Configure,
         404 | 410 => Remedy::Gone,
         408 | 409 | 425 => Remedy::Retry,
-        423 => {
-            Remedy::Wait { after_ms: Some(after_ms.unwrap_or(LOCKED_MS).max(LOCKED_MS)), budget: "LOCKED".to_owned() }
-        }
+        423 => Remedy::Busy { after_ms: after_ms.unwrap_or(LOCKED_MS).max(LOCKED_MS) },
         429 => error.wait(after_ms),
         477 => Remedy::Wait { after_ms, budget: "MIGRATION".to_owned() },
         500.. => Remedy::Retry,
@@ -256,7 +254,7 @@ mod tests {
             (403, category("MISSING_SCOPES"), Remedy::Configure),
             (404, category("OBJECT_NOT_FOUND"), Remedy::Gone),
             (400, category("VALIDATION_ERROR"), Remedy::Configure),
-            (423, json!({"message": "locked"}), wait(2_000, "LOCKED")),
+            (423, json!({"message": "locked"}), Remedy::Busy { after_ms: 2_000 }),
             (429, policy("TEN_SECONDLY_ROLLING"), wait(10_000, "TEN_SECONDLY_ROLLING")),
             (429, policy("SECONDLY"), wait(1_000, "SECONDLY")),
             (429, policy("DAILY"), wait(900_000, "DAILY")),

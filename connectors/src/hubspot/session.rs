@@ -50,7 +50,7 @@ impl Session<'_> {
 
     /// The windows of limits are scaled with the sandbox, and so is the wait for their end.
     pub(super) fn scaled(&self, mut error: ProviderError) -> ProviderError {
-        if let Remedy::Wait { after_ms: Some(after_ms), .. } = &mut error.remedy {
+        if let Remedy::Wait { after_ms: Some(after_ms), .. } | Remedy::Busy { after_ms } = &mut error.remedy {
             *after_ms = scaled(*after_ms, self.settings.time_scale);
         }
         error

@@ -54,6 +54,10 @@ impl Pass<'_> {
                     // The connection waits for a person, and every delivery to it with it: none of them has failed.
                     Remedy::Reauthorise => replica.delivery.wait(now, 0),
                     Remedy::Configure => replica.delivery.parked(now, &error.message),
+                    Remedy::Busy { after_ms } => {
+                        replica.delivery.failed(now, &error.message, jitter);
+                        replica.delivery.wait(now, *after_ms);
+                    }
                     _ => replica.delivery.failed(now, &error.message, jitter),
                 }
             }

@@ -4,6 +4,7 @@ use std::{io, process::ExitCode};
 
 use crate::{
     config::Problems,
+    engine::clock::ShiftError,
     failpoint::ArmError,
     service::ServiceError,
     store::{StoreError, sqlite::copy::CopyError},
@@ -27,6 +28,9 @@ pub(crate) enum Failure {
     /// The terminal or pipe did not take the output.
     #[error("the output cannot be written: {0}")]
     Output(#[from] io::Error),
+    /// The environment asks for a clock that this build does not have.
+    #[error(transparent)]
+    Clock(#[from] ShiftError),
     /// The service did not start or stop well.
     #[error(transparent)]
     Service(#[from] ServiceError),

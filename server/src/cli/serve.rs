@@ -11,7 +11,7 @@ use super::{
     output::{Output, Tone},
     signals,
 };
-use crate::{config::Config, failpoint, service::Service};
+use crate::{config::Config, engine::clock, failpoint, service::Service};
 
 /// The arguments of `serve`.
 #[derive(Args)]
@@ -28,6 +28,7 @@ impl Serve {
     /// Runs the server until the process is asked to end; a second request ends it at once.
     pub(crate) async fn run(self, output: Output) -> Result<(), Failure> {
         failpoint::arm()?;
+        clock::shift()?;
         let config = Config::load(&self.config)?;
         logging::start(self.log);
         let mut service = Service::start(&config).await?;

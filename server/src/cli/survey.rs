@@ -42,7 +42,7 @@ pub(crate) fn words(error: &ProviderError) -> String {
         Remedy::Refresh | Remedy::Reauthorise => {
             "authorise the connection again and put its new token into the configuration"
         }
-        Remedy::Retry => "try again later",
+        Remedy::Retry | Remedy::Busy { .. } => "try again later",
         Remedy::Wait { .. } => "wait until the provider's quota is free again",
         Remedy::Gone => "check that the object exists and that the account may see it",
         Remedy::Restart | Remedy::Resync | Remedy::Configure => "check the integration's and the connection's settings",

@@ -265,7 +265,8 @@ impl Commands for Engine {
             url: &url,
             headers: &request.headers,
             body: &request.body,
-            now: Clock::wall(),
+            // Its signature names a time of the provider's clock.
+            now: side.session.provider_now(),
         };
         let hints = receiver.receive(&delivery)?;
         let mut stored = 0;

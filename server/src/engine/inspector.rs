@@ -13,6 +13,7 @@ use super::{
     reader,
     schema::{SCHEMA, SchemaState},
     side::{RunningSide, StepError},
+    sweeper,
 };
 use crate::store::{
     issues::{MarkedQuery, Marks},
@@ -22,9 +23,18 @@ use crate::store::{
 /// How many records are told of a change at once.
 const RECORDS_PER_COMMIT: u32 = 200;
 
+/// What an inspection found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// Fields that were lost: what happened to them meanwhile shows in the sweep that is due now.
+    Fields,
+    /// Nothing that is to be read again.
+    Nothing,
+}
+
 /// Looks at the provider's schema and acts on what has changed.
-pub(super) async fn inspect(side: &RunningSide) -> Result<(), StepError> {
-    let Some(part) = side.part() else { return Ok(()) };
+pub(super) async fn inspect(side: &RunningSide) -> Result<Found, StepError> {
+    let Some(part) = side.part() else { return Ok(Found::Nothing) };
     let known = reader::read::<SchemaState>(side, SCHEMA).await?.unwrap_or_default();
     let reader = side.session.connector.reader();
     let described =
@@ -40,15 +50,19 @@ pub(super) async fn inspect(side: &RunningSide) -> Result<(), StepError> {
             // Reading goes on by what is known: an account may let us read objects and not their schema.
             tracing::debug!(connection = %side.connection, "the provider's schema could not be read");
             side.set_schema(known);
-            return Ok(());
+            return Ok(Found::Nothing);
         }
     };
     let mut current = known.clone();
     current.compare(&side.mapped_fields(), &schema, Clock::wall());
     let changed = current.lost != known.lost;
     let first = side.schema().lost != current.lost;
+    let found = known.lost.keys().any(|field| !current.lost.contains_key(field));
     if current != known {
-        let checkpoints = vec![reader::checkpoint(side, SCHEMA, &current, 0)?];
+        let mut checkpoints = vec![reader::checkpoint(side, SCHEMA, &current, 0)?];
+        // Rows were read without the field, and an account may clear or convert a field without a trace in its rows' stamps:
+        // everything is read once more, while changes are followed and writes go on.
+        checkpoints.extend(found.then(|| sweeper::due_now(side)).transpose()?);
         side.take(Batch { checkpoints, ..Batch::default() }).await?;
     }
     for (field, lost) in &current.lost {
@@ -64,7 +78,7 @@ pub(super) async fn inspect(side: &RunningSide) -> Result<(), StepError> {
         tell_records(side).await?;
         look_again(side).await?;
     }
-    Ok(())
+    Ok(if found { Found::Fields } else { Found::Nothing })
 }
 
 /// What waits for a field that is back is owed again; what was refused because its field is gone waits for the field.

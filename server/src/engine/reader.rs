@@ -20,7 +20,7 @@ use syncline_core::{
 
 use super::{
     clock::Clock,
-    inspector,
+    inspector::{self, Found},
     intake::Batch,
     side::{RunningSide, StepError},
     sweeper::Sweeper,
@@ -130,7 +130,10 @@ async fn step(side: &RunningSide, mode: &mut Option<Mode>) -> Result<Duration, S
         Mode::Follow(follow) => {
             let since = follow.inspected.elapsed();
             if since >= INSPECT_EVERY || since >= INSPECT_PAUSE && side.inspection_asked() {
-                inspector::inspect(side).await?;
+                if inspector::inspect(side).await? == Found::Fields {
+                    // A sweep that is under way began without them.
+                    follow.sweeper = Sweeper::load(side).await?;
+                }
                 follow.inspected = Instant::now();
             }
             let Follow { changes, deletions, archived, sweeper, inspected: _ } = follow.as_mut();
@@ -160,10 +163,12 @@ enum Progress {
     Resync,
 }
 
+/// What is read, with the fields that the provider's object has lost: [`fetch`] leaves those out for as long as they are, and
+/// the checkpoints stand meanwhile.
 pub(super) fn spec(side: &RunningSide, deleted: bool) -> ReadSpec {
     let object = side.part().map_or_else(|| "".into(), |part| part.object.clone());
     let facts = side.session.connector.reader().cursor(&object);
-    ReadSpec { object, fields: side.remote_fields(), facts, deleted }
+    ReadSpec { object, fields: side.mapped_fields(), facts, deleted }
 }
 
 fn pace(side: &RunningSide) -> Pace {
@@ -323,6 +328,9 @@ pub(super) async fn fetch(
         .await
         .map_err(|error| ProviderError { remedy: syncline_core::remote::Remedy::Retry, message: error.to_string() })?;
     let reader = side.session.connector.reader();
+    let mut request = request.clone();
+    request.fields = side.remote_fields();
+    let request = &request;
     let page = side.session.call(call, |credentials| async move { reader.page(&credentials, request).await }).await?;
     Ok((page, begun))
 }

@@ -237,6 +237,7 @@ impl Session {
                 Remedy::Refresh => self.renew(&token).await?,
                 Remedy::Wait { after_ms, budget } => self.blocked(call, budget, *after_ms),
                 Remedy::Retry => self.pause(backoff(attempt)).await?,
+                Remedy::Busy { after_ms } => self.pause(backoff(attempt).max(Duration::from_millis(*after_ms))).await?,
                 _ => return Err(error),
             }
         }

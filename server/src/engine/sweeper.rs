@@ -20,7 +20,10 @@ use super::{
 };
 use crate::{
     failpoint::{Point, reach},
-    store::held::{DeleteSource, Standing},
+    store::{
+        held::{DeleteSource, Standing},
+        syncs::CheckpointPut,
+    },
 };
 
 const STREAM: &str = "sweep";
@@ -47,6 +50,11 @@ struct Running {
     /// Short hashes of the listed ids: eight bytes each, so that a million objects cost a few tens of megabytes. Two ids
     /// with one hash only mean that one missing object waits for another sign.
     seen: HashSet<u64>,
+}
+
+/// The checkpoint by which the next sweep is due at once, also after a restart.
+pub(super) fn due_now(side: &RunningSide) -> Result<CheckpointPut, StepError> {
+    reader::checkpoint(side, STREAM, &LastSweep { ended: Millis(0) }, 0)
 }
 
 /// Linked objects that the complete list did not show.

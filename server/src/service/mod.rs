@@ -17,7 +17,10 @@ use std::{
 use axum::serve::ListenerExt as _;
 use syncline_connectors::http::{HttpClient, ReqwestClient};
 use syncline_core::{ids::ConnectionId, repo::StorageId};
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::{
+    net::{TcpListener, TcpSocket},
+    task::JoinHandle,
+};
 use tokio_util::sync::CancellationToken;
 
 pub use self::error::ServiceError;
@@ -39,6 +42,10 @@ use crate::{
 /// How long open requests may take to end once the service is asked to stop.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(10);
 
+/// How many connections may wait to be accepted, as far as the system allows (`net.core.somaxconn`). When thousands of clients
+/// return at once, what finds no room here is dropped without an answer, and tried again only after seconds.
+const BACKLOG: u32 = 4_096;
+
 /// A service that answers requests and keeps records the same, until it is stopped.
 pub struct Service {
     address: SocketAddr,
@@ -59,7 +66,7 @@ impl Service {
         // The address first: it is what most often fails, and nothing has to be undone then.
         let listen = config.server.listen;
         let refused = |source| ServiceError::Listen { address: listen, source };
-        let listener = TcpListener::bind(listen).await.map_err(refused)?;
+        let listener = listen_on(listen).map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&config.server.database).await?);
         reach(Point::StoreOpened);
@@ -183,6 +190,16 @@ pub(crate) fn secrets_key(config: &Config) -> Result<SecretsKey, ServiceError> {
         Some(key) => SecretsKey::parse(key.expose())?,
         None => SecretsKey::parse(&SecretsKey::generate())?,
     })
+}
+
+/// A listener with room for a storm.
+fn listen_on(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv6() { TcpSocket::new_v6() } else { TcpSocket::new_v4() }?;
+    // As everywhere but on Windows, where it means that others may take the address over.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Opens a session with every connection, for verbs that call accounts without an engine.

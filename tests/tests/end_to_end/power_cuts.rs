@@ -2,10 +2,7 @@
 
 use syncline_sandbox::ledger::Op;
 
-use crate::{
-    patience::{eventually, until_reached},
-    stage::Stage,
-};
+use crate::{patience::until_reached, stage::Stage};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_first_read_goes_on_after_power_cuts_with_nothing_lost_or_doubled() {
@@ -90,28 +87,6 @@ async fn lost_answers_and_power_cuts_together_make_no_duplicates() {
     assert_eq!((agreement.records.len(), retitled), (84, 10));
     created_once(&stage);
     server.stays_quiet().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn credentials_that_were_renewed_survive_a_power_cut() {
-    let stage = Stage::set(3, 3).await;
-    let salesforce = stage.salesforce();
-    // The old refresh token is dead as soon as a new one is given out.
-    salesforce.set_fault("refresh_rotation", 1.0);
-    let id = salesforce.objects().await.into_keys().next().expect("an object");
-    for round in ["First", "Second", "Third"] {
-        let server = stage.serve().await;
-        salesforce.expire_tokens().await;
-        salesforce.edit(&id, &[("title", round)]).await;
-        eventually("the edit arrives", async || {
-            let found = server.api.records().await.iter().any(|record| record["title"] == round);
-            found.then_some(()).ok_or_else(|| format!("nobody is {round}"))
-        })
-        .await;
-        server.kill();
-    }
-    assert!(salesforce.fired("refresh_rotation") >= 3, "the credentials were not renewed");
-    stage.serve().await.agree().await;
 }
 
 /// Twenty-four people were missing in each account.

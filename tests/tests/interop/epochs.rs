@@ -45,8 +45,13 @@ fn title(contact: &Contact) -> &str {
     contact.title.as_deref().unwrap_or_default()
 }
 
+/// A record with a long history begins anew, twice, while a program is offline. What the program edited meanwhile is neither lost
+/// nor taken for newer than it is; what was set since wins, and the program's value is kept beside it.
+///
+/// Fails without: the limit of `history` (no epoch begins), the place where an epoch began in `reconcile/renew` (the late edit wins
+/// unseen: mutant `LateSawAll`), `moved_to` (the program goes on in the old document).
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_program_edits_offline_reaches_a_record_that_began_anew_twice() {
+async fn row_32_what_a_program_edits_offline_reaches_a_record_that_began_anew_twice() {
     let stage = forgetful().await;
     let server = stage.serve().await;
     let (id, _) = record(

@@ -13,6 +13,7 @@ pub(crate) const SETTING: Setting = Setting {
     contacts: 0,
     shared: 0,
     faults: syncline_sandbox::FaultProfile::Off,
+    hubspot_ahead_s: 0,
 };
 
 /// A stage with empty accounts.

@@ -8,7 +8,6 @@ use std::{
 
 use rand::{RngExt as _, seq::SliceRandom as _};
 use syncline_client::{Api, Steering};
-use syncline_sandbox::FaultProfile;
 use syncline_server::failpoint::{self, Point};
 use syncline_tests::{
     api::KEY,
@@ -71,7 +70,7 @@ impl World {
     /// Sets the stage, and has everybody know each other before the first death.
     pub(crate) async fn begin(seed: u64) -> Self {
         let configuration = include_str!("syncline.yaml");
-        let stage = Stage::of(Setting { configuration, contacts: 0, shared: 0, faults: FaultProfile::Off }).await;
+        let stage = Stage::of(Setting { configuration, ..Setting::default() }).await;
         let mut pen = Pen::new(seed);
         for (account, contacts) in stage.accounts().iter().zip(CAST) {
             for _ in 0..contacts {

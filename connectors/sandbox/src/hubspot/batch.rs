@@ -156,12 +156,14 @@ fn write(
     let WriteBody { inputs } = body::parse(body)?;
     body::check_count(inputs.len())?;
     if verb != Verb::Create {
-        portal.check_unlocked(caller)?;
         body::check_distinct(inputs.iter().map(|input| input.id.as_str()))?;
     }
     let mut tables = portal.tables();
     let mut batch = Batch { portal, kind: path.kind, caller, table: tables.of(path.kind), verb };
     let steps = batch.plan(inputs)?;
+    if verb != Verb::Create {
+        portal.check_unlocked(caller, &*batch.table, steps.iter().filter_map(|step| step.target))?;
+    }
     if !steps.iter().all(Step::allows_partial_failure) {
         batch.check_all(&steps)?;
     }
@@ -319,9 +321,9 @@ pub(crate) async fn archive(
 ) -> Result<StatusCode, ApiError> {
     let ArchiveBody { inputs } = body::parse(&body)?;
     body::check_count(inputs.len())?;
-    portal.check_unlocked(&caller)?;
     let mut tables = portal.tables();
     let table = tables.of(path.kind);
+    portal.check_unlocked(&caller, table, inputs.iter().filter_map(|input| input.id.parse().ok()))?;
     for input in &inputs {
         if let Ok(id) = input.id.parse()
             && table.live(id).is_some()

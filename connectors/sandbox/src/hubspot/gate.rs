@@ -17,6 +17,9 @@ use super::tokens::{Principal, TokenError};
 use crate::clock::Micros;
 use crate::serve::CutConnection;
 
+/// The seconds that `Retry-After` asks for, where it is there.
+const RETRY_AFTER_S: u16 = 300;
+
 /// The kind of route, as far as limits and faults go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Traffic {
@@ -89,13 +92,18 @@ impl HubSpotState {
         let now = self.parts.clock.now();
         match traffic {
             Traffic::Search if faults.roll(switches::SEARCH_RATE_LIMITED) || !self.has_search(now) => {
-                Err(ApiError::rate_limited("SECONDLY"))
+                Err(self.limited("SECONDLY"))
             }
             Traffic::Read | Traffic::Write if faults.roll(switches::RATE_LIMITED) || !self.has_request(now) => {
-                Err(ApiError::rate_limited("TEN_SECONDLY_ROLLING"))
+                Err(self.limited("TEN_SECONDLY_ROLLING"))
             }
             _ => Ok(()),
         }
+    }
+
+    fn limited(&self, policy: &'static str) -> ApiError {
+        let retry_after = self.parts.faults.roll(switches::RETRY_AFTER).then_some(RETRY_AFTER_S);
+        ApiError { retry_after, ..ApiError::rate_limited(policy) }
     }
 
     fn has_request(&self, now: Micros) -> bool {

@@ -1,6 +1,6 @@
 //! Object types, property definitions and the registry that a portal keeps of them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::{Value, json};
 
@@ -293,6 +293,8 @@ impl Property {
 pub(crate) struct Schema {
     properties: Vec<Property>,
     by_name: HashMap<String, PropertyId>,
+    /// Those that an administrator has archived: their values stay, and nothing shows them.
+    archived: HashSet<PropertyId>,
 }
 
 /// Why a definition was not added.
@@ -337,10 +339,34 @@ impl Schema {
 
     /// Finds a property by name. Names are lower-case on the wire, and HubSpot folds them.
     pub(crate) fn find(&self, name: &str) -> Option<PropertyId> {
+        self.find_any(name).filter(|id| !self.archived.contains(id))
+    }
+
+    fn find_any(&self, name: &str) -> Option<PropertyId> {
         match self.by_name.get(name) {
             Some(id) => Some(*id),
             None => self.by_name.get(&name.to_ascii_lowercase()).copied(),
         }
+    }
+
+    /// Archives a property or brings it back. Returns whether there is one.
+    pub(crate) fn set_visible(&mut self, name: &str, visible: bool) -> bool {
+        let Some(id) = self.find_any(name) else { return false };
+        if visible {
+            self.archived.remove(&id)
+        } else {
+            self.archived.insert(id)
+        };
+        true
+    }
+
+    /// Gives a property another type, with the first form control that goes with it. Stored values stay as they are.
+    pub(crate) fn set_type(&mut self, name: &str, kind: PropertyType) -> bool {
+        let Some(id) = self.find_any(name) else { return false };
+        let property = &mut self.properties[usize::from(id.0)];
+        property.kind = kind;
+        kind.field_types()[0].clone_into(&mut property.field_type);
+        true
     }
 
     /// The definition of an id that this schema issued.
@@ -350,6 +376,6 @@ impl Schema {
 
     /// All definitions in the order in which they were made.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (PropertyId, &Property)> {
-        (0u16..).map(PropertyId).zip(&self.properties)
+        (0u16..).map(PropertyId).zip(&self.properties).filter(|(id, _)| !self.archived.contains(id))
     }
 }

@@ -8,11 +8,11 @@ use super::errors::ApiError;
 use super::outbox::all_types;
 use super::portal::HubSpotState;
 use super::record::{Record, RecordId};
-use super::schema::{ObjectKind, Schema};
+use super::schema::{ObjectKind, PropertyType, Schema};
 use super::sender;
 use super::table::Table;
 use super::time::iso;
-use crate::admin::{AdminBackend, AdminError, StatePage, StateQuery, StateRow, WebhookTarget};
+use crate::admin::{AdminBackend, AdminError, FieldAct, LockAct, StatePage, StateQuery, StateRow, WebhookTarget};
 use crate::clock::Micros;
 use crate::faults::Faults;
 use crate::ledger::Ledger;
@@ -75,6 +75,31 @@ impl AdminBackend for HubSpotState {
     fn restore(&self, user: &str, object: &str, id: &str) -> Result<(), AdminError> {
         let (id, caller) = (parse(id)?, Caller::person(user, "UI restore"));
         self.as_person(object, |table| self.restore(table, id, &caller).map_err(|error| at(error, object, id)))
+    }
+
+    fn act_on_field(&self, object: &str, field: &str, act: &FieldAct) -> Result<(), AdminError> {
+        let ty = act.r#type.as_deref().map(|ty| {
+            PropertyType::parse(ty).ok_or_else(|| AdminError::Refused(format!("`{ty}` is no type of a property")))
+        });
+        let ty = ty.transpose()?;
+        self.as_person(object, |table| {
+            let schema = table.schema_mut();
+            let typed = ty.is_none_or(|ty| schema.set_type(field, ty));
+            if typed && act.visible.is_none_or(|visible| schema.set_visible(field, visible)) {
+                return Ok(());
+            }
+            Err(AdminError::NotFound(format!("{object} have no property `{field}`")))
+        })
+    }
+
+    fn act_on_lock(&self, object: &str, id: &str, act: LockAct) -> Result<(), AdminError> {
+        let number = parse(id)?;
+        self.as_person(object, |table| {
+            if table.set_locked(number, act.locked) {
+                return Ok(());
+            }
+            Err(AdminError::NotFound(format!("{object} have no live record {id}")))
+        })
     }
 
     fn merge(&self, user: &str, object: &str, id: &str, into: &str) -> Result<String, AdminError> {

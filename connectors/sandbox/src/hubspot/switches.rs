@@ -36,6 +36,8 @@ pub(crate) const RATE_LIMITED: &str = "rate_limited";
 pub(crate) const SEARCH_RATE_LIMITED: &str = "search_rate_limited";
 /// A 429 of the daily limit.
 pub(crate) const DAILY_LIMITED: &str = "daily_limited";
+/// A 429 of a short limit names the time to wait.
+pub(crate) const RETRY_AFTER: &str = "retry_after";
 /// A token dies before its time.
 pub(crate) const EARLY_TOKEN_EXPIRY: &str = "early_token_expiry";
 /// The platform fails before it does anything.
@@ -83,6 +85,7 @@ pub const FAULTS: &[FaultSpec] = &[
     FaultSpec::fault(RATE_LIMITED, 0.05, 0.1, "A request meets the 10-second limit early: 429 TEN_SECONDLY_ROLLING."),
     FaultSpec::fault(SEARCH_RATE_LIMITED, 0.1, 0.15, "A search meets its own limit early: 429 SECONDLY."),
     FaultSpec::fault(DAILY_LIMITED, 0.0, 0.0, "A request meets the daily limit: 429 DAILY."),
+    FaultSpec::fault(RETRY_AFTER, 0.0, 0.0, "A 429 of a short limit asks for five minutes: Retry-After: 300."),
     FaultSpec::fault(
         EARLY_TOKEN_EXPIRY,
         0.02,

@@ -100,6 +100,8 @@ pub(crate) struct Table {
     /// The holders of unique values among the live records.
     unique: HashMap<PropertyId, HashMap<Box<str>, RecordId>>,
     blocked_emails: HashSet<String>,
+    /// Records that something inside the platform holds.
+    locked: HashSet<RecordId>,
     index: SearchIndex,
     next_id: RecordId,
 }
@@ -118,6 +120,7 @@ impl Table {
             aliases: HashMap::new(),
             unique: HashMap::new(),
             blocked_emails: HashSet::new(),
+            locked: HashSet::new(),
             index: SearchIndex::default(),
             next_id: FIRST_ID,
         }
@@ -126,6 +129,22 @@ impl Table {
     /// The object type.
     pub(crate) fn kind(&self) -> ObjectKind {
         self.kind
+    }
+
+    /// Holds a live record against the app, or lets go of it. Returns whether there is one.
+    pub(crate) fn set_locked(&mut self, id: RecordId, locked: bool) -> bool {
+        let Some((id, _)) = self.live(id) else { return false };
+        if locked {
+            self.locked.insert(id)
+        } else {
+            self.locked.remove(&id)
+        };
+        true
+    }
+
+    /// Whether something inside the platform holds the record.
+    pub(crate) fn is_locked(&self, id: RecordId) -> bool {
+        self.locked.contains(&self.resolve(id))
     }
 
     /// The property definitions.

@@ -84,6 +84,12 @@ impl SalesforceState {
         look(&store)
     }
 
+    /// Changes object types.
+    pub(crate) fn change_schema<T>(&self, change: impl FnOnce(&mut Store, Micros) -> T) -> T {
+        let now = self.parts.clock.now();
+        change(&mut self.store.lock(), now)
+    }
+
     /// Runs one transaction and returns when it is committed, which may be seconds after its rows were stamped.
     pub(crate) async fn write<T>(&self, caller: &Caller, via: &str, work: impl FnOnce(&mut Transaction<'_>) -> T) -> T {
         let (result, ticket) = self.stamp(caller, via, work);

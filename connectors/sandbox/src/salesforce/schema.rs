@@ -225,6 +225,8 @@ pub(crate) struct Schema {
     /// Whether callers may create and change records.
     pub(crate) writable: bool,
     fields: Vec<Arc<Field>>,
+    /// Fields that an administrator keeps from everybody.
+    hidden: Vec<Arc<Field>>,
     by_name: HashMap<String, usize>,
     stored_len: usize,
 }
@@ -238,7 +240,17 @@ impl Schema {
         prefix: [u8; 3],
         writable: bool,
     ) -> Self {
-        Self { name, label, label_plural, prefix, writable, fields: Vec::new(), by_name: HashMap::new(), stored_len: 0 }
+        Self {
+            name,
+            label,
+            label_plural,
+            prefix,
+            writable,
+            fields: Vec::new(),
+            hidden: Vec::new(),
+            by_name: HashMap::new(),
+            stored_len: 0,
+        }
     }
 
     /// Adds a field; one with a stored origin gets the next place in the row.
@@ -257,9 +269,23 @@ impl Schema {
     pub(crate) fn remove(&mut self, definition: &str) -> bool {
         let before = self.fields.len();
         self.fields.retain(|field| field.definition.as_deref() != Some(definition));
-        self.by_name =
-            self.fields.iter().enumerate().map(|(place, field)| (field.name.to_ascii_lowercase(), place)).collect();
+        self.index();
         self.fields.len() < before
+    }
+
+    /// Hides a field, or shows one that was hidden. Returns whether there is one to do it to.
+    pub(crate) fn set_visible(&mut self, name: &str, visible: bool) -> bool {
+        let (from, to) =
+            if visible { (&mut self.hidden, &mut self.fields) } else { (&mut self.fields, &mut self.hidden) };
+        let Some(place) = from.iter().position(|field| field.name.eq_ignore_ascii_case(name)) else { return false };
+        to.push(from.remove(place));
+        self.index();
+        true
+    }
+
+    fn index(&mut self) {
+        let places = self.fields.iter().enumerate();
+        self.by_name = places.map(|(place, field)| (field.name.to_ascii_lowercase(), place)).collect();
     }
 
     /// A field by name, without regard to case as everywhere in this API.

@@ -10,7 +10,7 @@ use super::render;
 use super::store::{ObjectNo, Store};
 use super::table::Record;
 use super::transaction::Transaction;
-use crate::admin::{AdminBackend, AdminError, StatePage, StateQuery, StateRow};
+use crate::admin::{AdminBackend, AdminError, FieldAct, LockAct, StatePage, StateQuery, StateRow};
 use crate::faults::Faults;
 use crate::ledger::Ledger;
 
@@ -63,6 +63,24 @@ impl AdminBackend for SalesforceState {
         let (loser, master) = (known_id(id)?, known_id(into)?);
         self.edit(user, "merge", object, |transaction, object| transaction.merge(object, loser, master))?;
         Ok(master.to_string())
+    }
+
+    fn act_on_field(&self, name: &str, field: &str, act: &FieldAct) -> Result<(), AdminError> {
+        if act.r#type.is_some() {
+            return Err(AdminError::Unsupported("this emulator does not convert the values of a field".to_owned()));
+        }
+        let Some(visible) = act.visible else { return Ok(()) };
+        self.change_schema(|store, now| {
+            let object = object(store, name)?;
+            if store.set_visible(object, field, visible, now) {
+                return Ok(());
+            }
+            Err(AdminError::NotFound(format!("{name} has no field `{field}` in the state that this needs")))
+        })
+    }
+
+    fn act_on_lock(&self, _object: &str, _id: &str, _act: LockAct) -> Result<(), AdminError> {
+        Err(AdminError::Unsupported("rows of this emulator are locked by its fault `lock_row` alone".to_owned()))
     }
 
     fn expire_tokens(&self) -> usize {

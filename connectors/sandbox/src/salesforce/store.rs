@@ -131,6 +131,15 @@ impl Store {
         removed
     }
 
+    /// Hides a field from everybody, or shows it again. Returns whether there was one.
+    pub(crate) fn set_visible(&mut self, object: ObjectNo, name: &str, visible: bool, now: Micros) -> bool {
+        let done = self.table_mut(object).schema.set_visible(name, visible);
+        if done {
+            self.schema_changed = now.floor_to_second();
+        }
+        done
+    }
+
     /// When an object type was last changed.
     pub(crate) fn schema_changed(&self) -> Micros {
         self.schema_changed
