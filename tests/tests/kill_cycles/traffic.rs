@@ -19,6 +19,9 @@ const PAUSE: Duration = Duration::from_millis(15);
 /// Scenes of one life, at most: a backlog that only grows would never be worked off.
 const SCENES_MAX: usize = 40;
 
+/// Looks in vain after which two users quarrel again.
+const LOOKS_PER_QUARREL: usize = 300;
+
 /// Fields that take any text: the product's name, and the accounts'.
 const FREE: [(&str, [&str; 2]); 4] = [
     ("title", ["Title", "jobtitle"]),
@@ -177,23 +180,45 @@ async fn read(api: &Api, id: RecordId) -> Option<Record> {
     api.record(MODEL, id).await.ok().filter(|record| record.meta.deleted_at.is_none())
 }
 
-/// A person waits for two users to have edited one field unseen by each other, and settles it for the one who lost.
-pub(crate) async fn settle_rivals(company: &Company<'_>, rival: RecordId, written: &[String], gone: &Gone) {
-    let query = ConflictQuery { record: Some(rival), ..Default::default() };
+/// A person waits for two users to have edited one field unseen by each other, and settles it for the one who lost. Where an answer
+/// was lost before, what they wrote may have met a third value each; then they write again.
+pub(crate) async fn settle_rivals(
+    company: &Company<'_>,
+    rival: &Member,
+    written: &[String],
+    pen: &mut Pen,
+    gone: &Gone,
+) {
+    let query = ConflictQuery { record: Some(rival.record), ..Default::default() };
+    let mut written = written.to_vec();
+    let mut looks = 0;
     while !gone.within(PAUSE).await {
+        looks += 1;
+        if looks % LOOKS_PER_QUARREL == 0 {
+            written = quarrel(&company.accounts, rival, pen).await;
+        }
         let found = company.api.conflicts(&query, &At::default()).await;
         let between = |conflict: &Conflict| {
             [&conflict.winner, &conflict.loser].into_iter().all(|side| written.iter().any(|tag| side.value == **tag))
         };
         if let Some(conflict) = found.ok().and_then(|page| page.items.into_iter().find(between))
-            && let Some(record) = read(company.api, rival).await
+            && let Some(record) = read(company.api, rival.record).await
         {
             let sent = Map::from_iter([(conflict.field.clone(), conflict.loser.value.clone())]);
-            let noted = call(rival.to_string(), record.fields, sent);
+            let noted = call(rival.record.to_string(), record.fields, sent);
             let entry = company.book.open(Doubt::Resolve { conflict: conflict.id, call: noted });
             if company.api.resolve_conflict(conflict.id, &Choice::Loser).await.is_ok() {
                 company.book.acknowledged(entry, None);
             }
         }
     }
+}
+
+/// A user of each account writes into one field of one contact at once; what they wrote.
+pub(crate) async fn quarrel(accounts: &[Account<'_>; 2], rival: &Member, pen: &mut Pen) -> Vec<String> {
+    let written = [pen.tag(), pen.tag()];
+    let [first, second] = accounts;
+    let (one, other) = ([("title", written[0].as_str())], [("title", written[1].as_str())]);
+    tokio::join!(first.edit(&rival.objects[0], &one), second.edit(&rival.objects[1], &other));
+    written.into()
 }

@@ -138,12 +138,7 @@ impl World {
                 self.stage.hubspot().edit(&self.misfit.objects[1], &[("title", &long)]).await;
             }
             Provocation::Rivals => {
-                self.rivals_wrote = vec![self.pen.tag(), self.pen.tag()];
-                for ((account, object), tag) in
-                    self.stage.accounts().iter().zip(&self.rival.objects).zip(&self.rivals_wrote)
-                {
-                    account.edit(object, &[("title", tag)]).await;
-                }
+                self.rivals_wrote = traffic::quarrel(&self.stage.accounts(), &self.rival, &mut self.pen).await;
             }
             Provocation::Interrupted => self.live(Death::At(Point::IntentAfter, 1), tally).await,
             Provocation::Uncreated => {
@@ -182,7 +177,7 @@ impl World {
                         let _ = api.steer_sync("contacts", None, Steering::Reset).await;
                     }
                 }
-                Provocation::Rivals => traffic::settle_rivals(&company, rival.record, rivals_wrote, &gone).await,
+                Provocation::Rivals => traffic::settle_rivals(&company, rival, rivals_wrote, pen, &gone).await,
                 Provocation::Program | Provocation::Draft => {
                     let program = desk.open().await;
                     while !gone.within(EDIT_EVERY).await {
