@@ -25,6 +25,31 @@ pub struct Connection {
     pub deliveries: DeliveryCounts,
     /// Where the provider is to send webhooks.
     pub webhook_url: String,
+    /// What it sent since the server started; `None` where the provider does not push.
+    #[serde(default)]
+    pub webhooks: Option<Webhooks>,
+}
+
+/// What came in by a connection's webhooks since the server started.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Webhooks {
+    /// The secrets that deliveries are verified with, the newest first.
+    pub secrets: Vec<WebhookSecret>,
+    /// How many deliveries were refused.
+    pub refused: u64,
+    /// When one was refused last.
+    pub last_refused_at: Option<String>,
+    /// Why.
+    pub last_refusal: Option<String>,
+}
+
+/// What one secret has verified.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WebhookSecret {
+    /// How many deliveries.
+    pub verified: u64,
+    /// When the last one.
+    pub last_used_at: Option<String>,
 }
 
 /// The server's state.

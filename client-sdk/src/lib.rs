@@ -74,7 +74,7 @@ pub use self::{
         Said, States, Watch, WatchEvent, filter,
     },
     conflicts::{Candidate, Choice, Conflict, ConflictQuery, ConflictState, Resolution},
-    connections::{Connection, Health},
+    connections::{Connection, Health, WebhookSecret, Webhooks},
     deliveries::{Delivery, DeliveryCounts, DeliveryQuery, DeliveryState, Standing},
     engine::Source,
     erasures::{Erasure, ErasureProof},

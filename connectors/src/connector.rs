@@ -173,8 +173,18 @@ pub trait Refresher: Send + Sync {
 
 /// Receives a provider's webhooks. Values in them are never used: each event only says "look".
 pub trait WebhookReceiver: Send + Sync {
-    /// Verifies the raw request in constant time, fails closed, and splits it into hints.
-    fn receive(&self, delivery: &WebhookDelivery<'_>) -> Result<Vec<Hint>, WebhookRefused>;
+    /// Verifies the raw request in constant time, fails closed, and splits it into hints. While a secret is being replaced,
+    /// the provider may sign with the old one or with the new one: a delivery that any of `secrets` verifies is genuine.
+    fn receive(&self, delivery: &WebhookDelivery<'_>, secrets: &[&str]) -> Result<VerifiedWebhook, WebhookRefused>;
+}
+
+/// A genuine webhook.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerifiedWebhook {
+    /// What it says.
+    pub hints: Vec<Hint>,
+    /// Which of the secrets verified it, by its place, so that one can tell when an old one is used no more.
+    pub secret: usize,
 }
 
 /// A webhook request as it came in.
@@ -209,9 +219,14 @@ pub struct Hint {
 /// Why a webhook was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WebhookRefused {
+    /// Nothing is known that a signature could be verified with.
+    #[error(
+        "there is no secret to verify webhooks with: give the connection `webhook_secrets`, or its integration a `client_secret`"
+    )]
+    NoSecret,
     /// The signature is missing or wrong.
     #[error(
-        "the webhook's signature is missing or wrong: check that the integration's client secret and the public URL are the provider's"
+        "the webhook's signature is missing or wrong: check that the secret that it is verified with and the public URL are the provider's"
     )]
     Signature,
     /// The signed time lies outside the replay window.

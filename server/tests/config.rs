@@ -134,6 +134,27 @@ fn a_whole_configuration_becomes_plain_data() {
     assert!(!format!("{config:?}").contains(SECRET), "secrets are shown by nothing");
 }
 
+/// A connection's own secrets, else its integration's, else the OAuth client's; without any, no webhook can be verified.
+#[test]
+fn webhooks_are_verified_with_the_nearest_secrets() {
+    let own = WHOLE
+        .replace("integration: salesforce, cred", "integration: salesforce, webhook_secrets: [{env: HS_TOKEN}], cred")
+        .replace("{provider: hubspot}", "{provider: hubspot, webhook_secrets: [{env: SF_ID}, {env: HS_TOKEN}]}");
+    for (text, connection, secrets) in [
+        (WHOLE, "acme-salesforce", vec!["SF_SECRET"]),
+        (WHOLE, "acme-hubspot", vec![]),
+        (&own, "acme-salesforce", vec!["HS_TOKEN"]),
+        (&own, "acme-hubspot", vec!["SF_ID", "HS_TOKEN"]),
+        (&own, "nobody", vec![]),
+    ] {
+        let config = parse(text).unwrap_or_else(|problems| panic!("{problems}"));
+        let found = config.webhook_secrets_of(&ConnectionId::from(connection));
+        let found: Vec<&str> = found.iter().map(|secret| secret.expose()).collect();
+        let expected: Vec<String> = secrets.iter().map(|name| format!("{SECRET}-{name}")).collect();
+        assert_eq!(found, expected, "{connection}");
+    }
+}
+
 /// A place in the sync.
 const AUTO: &str = "approve: auto";
 
@@ -236,6 +257,23 @@ fn each_mistake_is_named_with_its_place_and_remedy() {
             "credentials: {access_token: abc}}\n  other",
             18,
             82,
+            "a secret stands in the file",
+            "{env: NAME}",
+        ),
+        Case("{provider: hubspot}", "{provider: hubspot, webhook_secrets: []}", 15, 49, "0 secrets", "at most 4"),
+        Case(
+            "{provider: hubspot}",
+            "{provider: hubspot, webhook_secrets: [{env: SF_ID}, {env: SF_ID}]}",
+            15,
+            64,
+            "the same secret twice",
+            "remove one",
+        ),
+        Case(
+            "{provider: hubspot}",
+            "{provider: hubspot, webhook_secrets: [hush]}",
+            15,
+            50,
             "a secret stands in the file",
             "{env: NAME}",
         ),

@@ -131,6 +131,12 @@ impl Stage {
         [self.salesforce(), self.hubspot()]
     }
 
+    /// A secret that the configuration names, by its environment variable.
+    pub fn secret(&self, name: &str) -> String {
+        let found = self.environment().into_iter().find(|(variable, _)| variable == name);
+        found.expect("a secret of the configuration").1
+    }
+
     /// Where the configuration lies.
     pub fn config(&self) -> PathBuf {
         self.folder.path().join("syncline.yaml")
@@ -141,7 +147,7 @@ impl Stage {
         self.folder.path().join("syncline.db")
     }
 
-    /// Replaces a part of the configuration, for the next start.
+    /// Replaces a part of the configuration, for when it is read next.
     pub fn amend(&self, part: &str, by: &str) {
         let text = std::fs::read_to_string(self.config()).expect("the configuration");
         assert!(text.contains(part), "`{part}` is not in the configuration");

@@ -11,7 +11,7 @@ use syncline_core::{
 };
 
 use super::{HubSpot, rows::id_of};
-use crate::connector::{Hint, WebhookDelivery, WebhookReceiver, WebhookRefused};
+use crate::connector::{Hint, VerifiedWebhook, WebhookDelivery, WebhookReceiver, WebhookRefused};
 
 const SIGNATURE: &str = "x-hubspot-signature-v3";
 const TIMESTAMP: &str = "x-hubspot-request-timestamp";
@@ -39,32 +39,42 @@ const DECODED: [(&str, char); 12] = [
 ];
 
 impl WebhookReceiver for HubSpot {
-    fn receive(&self, delivery: &WebhookDelivery<'_>) -> Result<Vec<Hint>, WebhookRefused> {
-        let secret =
-            self.client.secret.as_deref().filter(|secret| !secret.is_empty()).ok_or(WebhookRefused::Signature)?;
-        verify(secret, delivery)?;
-        hints(delivery.body)
+    fn receive(&self, delivery: &WebhookDelivery<'_>, secrets: &[&str]) -> Result<VerifiedWebhook, WebhookRefused> {
+        let secret = verify(secrets, delivery)?;
+        Ok(VerifiedWebhook { hints: hints(delivery.body)?, secret })
     }
 }
 
-/// Checks signature and time. The time is part of what is signed, so it is judged only after the signature.
-fn verify(secret: &str, delivery: &WebhookDelivery<'_>) -> Result<(), WebhookRefused> {
+/// Checks signature and time, and returns the place of the secret that verified it. The time is part of what is signed, so it
+/// is judged only after the signature.
+fn verify(secrets: &[&str], delivery: &WebhookDelivery<'_>) -> Result<usize, WebhookRefused> {
+    if secrets.iter().all(|secret| secret.is_empty()) {
+        return Err(WebhookRefused::NoSecret);
+    }
     let header = |name: &str| delivery.headers.get(name).map(String::as_str).ok_or(WebhookRefused::Signature);
     let timestamp = header(TIMESTAMP)?.trim();
     // Some HTTP layers turn the `+` of base64 into a space.
     let signature = header(SIGNATURE)?.trim().replace(' ', "+");
     let signature = STANDARD.decode(signature).map_err(|_| WebhookRefused::Signature)?;
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).map_err(|_| WebhookRefused::Signature)?;
-    mac.update(delivery.method.as_bytes());
-    mac.update(signed_uri(delivery.url).as_bytes());
-    mac.update(delivery.body);
-    mac.update(timestamp.as_bytes());
-    mac.verify_slice(&signature).map_err(|_| WebhookRefused::Signature)?;
+    let uri = signed_uri(delivery.url);
+    let mut verified = None;
+    // All are tried whichever fits, so that the time taken says nothing of it.
+    for (place, secret) in secrets.iter().enumerate().filter(|(_, secret)| !secret.is_empty()) {
+        let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).map_err(|_| WebhookRefused::Signature)?;
+        mac.update(delivery.method.as_bytes());
+        mac.update(uri.as_bytes());
+        mac.update(delivery.body);
+        mac.update(timestamp.as_bytes());
+        if mac.verify_slice(&signature).is_ok() {
+            verified = verified.or(Some(place));
+        }
+    }
+    let verified = verified.ok_or(WebhookRefused::Signature)?;
     let signed_at = timestamp.parse().map(Millis).map_err(|_| WebhookRefused::Signature)?;
     if delivery.now.0.saturating_sub(signed_at.0).saturating_abs() > REPLAY_WINDOW_MS {
         return Err(WebhookRefused::Stale);
     }
-    Ok(())
+    Ok(verified)
 }
 
 /// The address as HubSpot signs it.
@@ -188,18 +198,18 @@ mod tests {
     const SIGNED: &str = "rQEKkaNUiu+1qGF//O/pw4BCzstSqO1PyUnGICmf+7o=";
 
     fn check(
-        secret: &str,
+        secrets: &[&str],
         url: &str,
         body: &[u8],
         signature: &str,
         timestamp: &str,
         now: i64,
-    ) -> Result<(), WebhookRefused> {
+    ) -> Result<usize, WebhookRefused> {
         let headers = BTreeMap::from([
             (SIGNATURE.to_owned(), signature.to_owned()),
             (TIMESTAMP.to_owned(), timestamp.to_owned()),
         ]);
-        verify(secret, &WebhookDelivery { method: "POST", url, headers: &headers, body, now: Millis(now) })
+        verify(secrets, &WebhookDelivery { method: "POST", url, headers: &headers, body, now: Millis(now) })
     }
 
     #[test]
@@ -208,25 +218,29 @@ mod tests {
         let spaced = SIGNED.replace('+', " ");
         let forged = Err(WebhookRefused::Signature);
         let cases = [
-            ("the published example", check(SECRET, URL, BODY, SIGNED, &at, AT), Ok(())),
-            ("with spaces for plus", check(SECRET, URL, BODY, &spaced, &at, AT), Ok(())),
-            ("at the end of the window", check(SECRET, URL, BODY, SIGNED, &at, AT + 300_000), Ok(())),
-            ("after it", check(SECRET, URL, BODY, SIGNED, &at, AT + 300_001), Err(WebhookRefused::Stale)),
-            ("long before it", check(SECRET, URL, BODY, SIGNED, &at, AT - 300_001), Err(WebhookRefused::Stale)),
-            ("another secret", check("z", URL, BODY, SIGNED, &at, AT), forged),
-            ("another address", check(SECRET, "https://evil.com/webhook_uri", BODY, SIGNED, &at, AT), forged),
-            ("another body", check(SECRET, URL, b"{}", SIGNED, &at, AT), forged),
-            ("another time", check(SECRET, URL, BODY, SIGNED, "1700000000001", AT), forged),
-            ("no base64", check(SECRET, URL, BODY, "?", &at, AT), forged),
-            ("an empty signature", check(SECRET, URL, BODY, "", &at, AT), forged),
-            ("half a signature", check(SECRET, URL, BODY, &SIGNED[..20], &at, AT), forged),
+            ("the published example", check(&[SECRET], URL, BODY, SIGNED, &at, AT), Ok(0)),
+            ("with spaces for plus", check(&[SECRET], URL, BODY, &spaced, &at, AT), Ok(0)),
+            ("at the end of the window", check(&[SECRET], URL, BODY, SIGNED, &at, AT + 300_000), Ok(0)),
+            ("after it", check(&[SECRET], URL, BODY, SIGNED, &at, AT + 300_001), Err(WebhookRefused::Stale)),
+            ("long before it", check(&[SECRET], URL, BODY, SIGNED, &at, AT - 300_001), Err(WebhookRefused::Stale)),
+            ("another secret", check(&["z"], URL, BODY, SIGNED, &at, AT), forged),
+            ("the older of two secrets", check(&["z", SECRET], URL, BODY, SIGNED, &at, AT), Ok(1)),
+            ("the newer of two secrets", check(&[SECRET, "z"], URL, BODY, SIGNED, &at, AT), Ok(0)),
+            ("no secret", check(&[], URL, BODY, SIGNED, &at, AT), Err(WebhookRefused::NoSecret)),
+            ("an empty secret", check(&[""], URL, BODY, SIGNED, &at, AT), Err(WebhookRefused::NoSecret)),
+            ("another address", check(&[SECRET], "https://evil.com/webhook_uri", BODY, SIGNED, &at, AT), forged),
+            ("another body", check(&[SECRET], URL, b"{}", SIGNED, &at, AT), forged),
+            ("another time", check(&[SECRET], URL, BODY, SIGNED, "1700000000001", AT), forged),
+            ("no base64", check(&[SECRET], URL, BODY, "?", &at, AT), forged),
+            ("an empty signature", check(&[SECRET], URL, BODY, "", &at, AT), forged),
+            ("half a signature", check(&[SECRET], URL, BODY, &SIGNED[..20], &at, AT), forged),
         ];
         for (name, got, expected) in cases {
             assert_eq!(got, expected, "{name}");
         }
         let headers = BTreeMap::new();
         let bare = WebhookDelivery { method: "POST", url: URL, headers: &headers, body: BODY, now: Millis(AT) };
-        assert_eq!(verify(SECRET, &bare), forged);
+        assert_eq!(verify(&[SECRET], &bare), forged);
     }
 
     #[test]

@@ -62,6 +62,17 @@ impl Floor {
         Ok(transaction.commit().await?)
     }
 
+    /// One row, committed by itself.
+    pub(crate) async fn append(&mut self, id: u64, bytes: &[u8]) -> Result<()> {
+        let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
+        sqlx::query("INSERT INTO changes (id, change) VALUES (?, ?)")
+            .bind(id as i64)
+            .bind(bytes)
+            .execute(&mut *transaction)
+            .await?;
+        Ok(transaction.commit().await?)
+    }
+
     fn document(&self, fields: &Fields) -> Result<Vec<u8>> {
         let mut document = Automerge::new().with_actor(self.actor.clone());
         let mut members = hydrate::Map::default();

@@ -5,7 +5,7 @@
 //!
 //! * [`contacts`]: the records that everything is measured with. [`ground`]: the intake on an empty store.
 //! * [`floor`]: the least that the same work can cost: Automerge and SQLite without any of ours.
-//! * [`intake`], [`change`], [`history`], [`live`], [`repo`], [`memory`]: the measurements. [`bare`]: the floor of a fan-out. [`peer`]: a client that costs
+//! * [`intake`], [`change`], [`history`], [`live`], [`repo`], [`webhooks`], [`memory`]: the measurements. [`bare`]: the floor of a fan-out. [`peer`]: a client that costs
 //!   next to nothing.
 //! * [`stage`]: the real binaries, for the measurements that need them. [`process`]: what the system says of a process.
 //! * [`report`]: what is printed.
@@ -24,6 +24,7 @@ mod process;
 mod repo;
 mod report;
 mod stage;
+mod webhooks;
 
 use clap::{Parser, ValueEnum};
 
@@ -66,6 +67,8 @@ enum Part {
     Live,
     /// A client's change to others who hold the document.
     Repo,
+    /// A signed webhook until it is answered, under load.
+    Webhooks,
     /// Memory of the server while it backfills.
     Memory,
 }
@@ -94,6 +97,9 @@ fn main() -> Result<()> {
         }
         if wanted(Part::Repo) {
             repo::measure().await?;
+        }
+        if wanted(Part::Webhooks) {
+            webhooks::measure().await?;
         }
         if wanted(Part::Memory) {
             memory::measure(arguments.contacts).await?;

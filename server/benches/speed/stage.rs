@@ -29,7 +29,7 @@ pub(crate) enum Sides {
 /// A server on a sandbox. Both end with the stage.
 pub(crate) struct Stage {
     server: Announced,
-    _sandbox: Announced,
+    sandbox: Announced,
     _folder: TempDir,
 }
 
@@ -65,7 +65,7 @@ impl Stage {
             command.env(name, value);
         }
         let server = Announced::start(&mut command)?;
-        Ok(Self { server, _sandbox: sandbox, _folder: folder })
+        Ok(Self { server, sandbox, _folder: folder })
     }
 
     /// A client of the server's API.
@@ -85,6 +85,12 @@ impl Stage {
 
     fn told(&self, what: &str) -> Result<&str> {
         self.server.announcement[what].as_str().ok_or_else(|| format!("the server does not tell `{what}`").into())
+    }
+
+    /// What the account signs its webhooks with.
+    pub(crate) fn webhook_secret(&self) -> Result<String> {
+        let secret = self.sandbox.announcement["hubspot"]["client_secret"].as_str();
+        secret.map(str::to_owned).ok_or_else(|| "the sandbox does not tell its secret".into())
     }
 
     /// The server's process.

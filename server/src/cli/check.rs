@@ -117,6 +117,14 @@ async fn examine(config: &Config, store: &Arc<dyn Store>) -> Result<Vec<Finding>
             "`public_url` is not set, so no provider can push changes here: they are found by polling only",
         ));
     }
+    let unverified = |id| config.webhook_secrets_of(id).is_empty();
+    for (id, _) in sessions.iter().filter(|(id, session)| session.connector.webhooks().is_some() && unverified(id)) {
+        findings.push(Finding::warning(
+            format!("connection {id}"),
+            "webhooks are refused, since nothing is known to verify them with: give the connection `webhook_secrets`, \
+             or its integration a `client_secret`",
+        ));
+    }
     for surveyed in survey::sides(config, &sessions) {
         match surveyed.describe().await {
             Ok(schema) => findings.extend(surveyed.judge(&schema)),

@@ -1,6 +1,6 @@
 //! `syncline serve`: runs the server.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, pin::pin};
 
 use clap::Args;
 use serde_json::json;
@@ -25,12 +25,13 @@ pub(crate) struct Serve {
 }
 
 impl Serve {
-    /// Runs the server until the process is asked to end; a second request ends it at once.
+    /// Runs the server until the process is asked to end; a second request ends it at once. SIGHUP exchanges webhook secrets.
     pub(crate) async fn run(self, output: Output) -> Result<(), Failure> {
         failpoint::arm()?;
         clock::shift()?;
         let config = Config::load(&self.config)?;
         logging::start(self.log);
+        let mut hangups = signals::Hangups::listen()?;
         let mut service = Service::start(&config).await?;
         // Before the address is told: whoever knows it may ask the process to end.
         let asked = signals::ended()?;
@@ -44,9 +45,14 @@ impl Serve {
                 Tone::Dim.paint("Ctrl-C ends it; the API's description is at /v1/openapi.json")
             ))?;
         }
-        let failure = tokio::select! {
-            () = asked => None,
-            failure = service.failed() => Some(failure.into()),
+        // Listens all along, so that no request to end comes while nobody does.
+        let mut asked = pin!(asked);
+        let failure = loop {
+            tokio::select! {
+                () = &mut asked => break None,
+                failure = service.failed() => break Some(failure.into()),
+                () = hangups.next() => self.renew_webhook_secrets(&service),
+            }
         };
         tracing::info!("stopping: open requests and present steps are finished first");
         let asked_again = signals::ended()?;
@@ -55,5 +61,15 @@ impl Serve {
             () = asked_again => return Err(Failure::said("stopped at once; what was under way is taken up again at the next start")),
         }
         failure.map_or(Ok(()), Err)
+    }
+
+    /// Reads the configuration again, and exchanges the secrets that webhooks are verified with. What cannot be read changes nothing.
+    fn renew_webhook_secrets(&self, service: &Service) {
+        match Config::load(&self.config) {
+            Ok(config) => service.engine().renew_webhook_secrets(&config),
+            Err(problems) => {
+                tracing::error!(%problems, "the configuration cannot be read again: the webhook secrets stay as they are");
+            }
+        }
     }
 }

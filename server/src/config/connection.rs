@@ -8,10 +8,11 @@ use super::{
     secret::{Resolver, Secret},
     server,
     spot::{Named, Spot},
+    webhook,
 };
 
 /// The keys of a connection.
-pub(super) const KEYS: &[&str] = &["tenant", "integration", "credentials"];
+pub(super) const KEYS: &[&str] = &["tenant", "integration", "credentials", "webhook_secrets"];
 /// The keys of a connection's credentials.
 pub(super) const CREDENTIAL_KEYS: &[&str] = &["access_token", "refresh_token", "base_url"];
 
@@ -24,6 +25,8 @@ pub struct Connection {
     pub integration: String,
     /// What the connection starts with. Once tokens have been refreshed, the newer ones are kept in the database.
     pub credentials: InitialCredentials,
+    /// What the connection's webhooks are verified with, the newest first; empty: what the integration's are.
+    pub webhook_secrets: Vec<Secret>,
 }
 
 /// The credentials that a connection starts with; at least one token is there.
@@ -56,7 +59,19 @@ impl Connection {
         let credentials = table
             .need("credentials", "write `credentials: {refresh_token: {env: NAME}}`")
             .and_then(|spot| InitialCredentials::read(&spot, resolver));
-        Some((id?, Self { tenant: tenant?, integration: integration?, credentials: credentials? }))
+        let webhook_secrets = match table.get("webhook_secrets") {
+            Some(spot) => webhook::secrets(&spot, resolver),
+            None => Some(Vec::new()),
+        };
+        Some((
+            id?,
+            Self {
+                tenant: tenant?,
+                integration: integration?,
+                credentials: credentials?,
+                webhook_secrets: webhook_secrets?,
+            },
+        ))
     }
 }
 

@@ -13,10 +13,11 @@ use super::{
     name,
     secret::{Resolver, Secret},
     spot::{Named, Spot},
+    webhook,
 };
 
 /// The keys of an integration.
-pub(super) const KEYS: &[&str] = &["provider", "client_id", "client_secret", "settings"];
+pub(super) const KEYS: &[&str] = &["provider", "client_id", "client_secret", "webhook_secrets", "settings"];
 
 /// A provider with the product's own OAuth client and settings.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,8 +26,10 @@ pub struct Integration {
     pub provider: String,
     /// The OAuth client's id.
     pub client_id: Option<Secret>,
-    /// The OAuth client's secret; some providers sign webhooks with it.
+    /// The OAuth client's secret.
     pub client_secret: Option<Secret>,
+    /// What webhooks are verified with, the newest first; empty: the OAuth client's secret.
+    pub webhook_secrets: Vec<Secret>,
     /// The provider's own settings, checked by its connector.
     pub settings: serde_json::Value,
 }
@@ -46,10 +49,15 @@ impl Integration {
             .and_then(|spot| spot.reference("provider", "the providers of this build", providers));
         let secret = |key: &str| table.get(key).map(|spot| resolver.secret(&spot));
         let (client_id, client_secret) = (secret("client_id"), secret("client_secret"));
+        let webhook_secrets = match table.get("webhook_secrets") {
+            Some(spot) => webhook::secrets(&spot, resolver),
+            None => Some(Vec::new()),
+        };
         let settings = table.get("settings").map_or_else(|| serde_json::json!({}), |spot| spot.json());
         let whole = !matches!(client_id, Some(None)) && !matches!(client_secret, Some(None));
         let (client_id, client_secret) = (client_id.flatten(), client_secret.flatten());
-        let integration = Self { provider: provider?, client_id, client_secret, settings };
+        let webhook_secrets = webhook_secrets?;
+        let integration = Self { provider: provider?, client_id, client_secret, webhook_secrets, settings };
         if let Err(error) = integration.connector(Arc::new(Unconnected)) {
             table.get("settings").unwrap_or_else(|| spot.clone()).problem(error.to_string(), "");
             return None;

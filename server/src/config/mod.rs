@@ -21,6 +21,7 @@ mod secret;
 mod server;
 mod spot;
 mod sync;
+mod webhook;
 mod yaml;
 
 use std::{
@@ -135,6 +136,18 @@ impl Config {
     /// The integration of a connection.
     pub fn integration_of(&self, connection: &ConnectionId) -> Option<&Integration> {
         self.integrations.get(&self.connections.get(connection)?.integration)
+    }
+
+    /// What a connection's webhooks are verified with, the newest first: its own secrets, else its integration's, else
+    /// the secret of the OAuth client.
+    pub fn webhook_secrets_of(&self, connection: &ConnectionId) -> Vec<Secret> {
+        let own = self.connections.get(connection).map(|connection| &connection.webhook_secrets);
+        let integration = self.integration_of(connection);
+        let of_integration = integration.map(|integration| &integration.webhook_secrets);
+        match own.into_iter().chain(of_integration).find(|secrets| !secrets.is_empty()) {
+            Some(secrets) => secrets.clone(),
+            None => integration.and_then(|integration| integration.client_secret.clone()).into_iter().collect(),
+        }
     }
 }
 

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+use syncline_connectors::connector::WebhookRefused;
 use syncline_core::{
     identity::OperationId,
     ids::{ConnectionId, ExternalId, ModelName, RecordId, TenantId},
+    time::Millis,
 };
 
 use super::intake::Rebuilt;
@@ -99,6 +101,41 @@ pub trait Commands: Send + Sync {
 
     /// Takes in a webhook: verifies it, stores its hints durably and returns; processing comes later.
     async fn webhook(&self, connection: &ConnectionId, request: IncomingWebhook) -> Result<usize, CommandError>;
+
+    /// What came in by webhooks since the service started; `None` where the provider does not push.
+    fn webhook_counts(&self, connection: &ConnectionId) -> Option<WebhookCounts>;
+}
+
+/// What came in by a connection's webhooks since the service started.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WebhookCounts {
+    /// For each secret, the newest first: how many deliveries it has verified, and when the last one.
+    pub verified: Vec<(u64, Option<Millis>)>,
+    /// How many deliveries were refused.
+    pub refused: u64,
+    /// When one was refused last, and why.
+    pub last_refusal: Option<(Millis, String)>,
+}
+
+impl WebhookCounts {
+    /// Nothing so far, of so many secrets.
+    pub fn of_secrets(number: usize) -> Self {
+        Self { verified: vec![(0, None); number], ..Self::default() }
+    }
+
+    /// Counts a delivery that this secret has verified.
+    pub fn verified_by(&mut self, secret: usize, now: Millis) {
+        if let Some((times, last)) = self.verified.get_mut(secret) {
+            *times += 1;
+            *last = Some(now);
+        }
+    }
+
+    /// Counts a delivery that was refused.
+    pub fn refuse(&mut self, reason: WebhookRefused, now: Millis) {
+        self.refused += 1;
+        self.last_refusal = Some((now, reason.to_string()));
+    }
 }
 
 /// Who acts: a principal inside a tenant.
@@ -216,7 +253,7 @@ pub enum CommandError {
     Conflict(String),
     /// The webhook was refused.
     #[error(transparent)]
-    Webhook(#[from] syncline_connectors::connector::WebhookRefused),
+    Webhook(#[from] WebhookRefused),
     /// The store cannot take writes now (locked, full, read-only, shutting down).
     #[error("{0}")]
     Unavailable(String),

@@ -1,9 +1,8 @@
 //! The desk: the engine's answers to what HTTP handlers ask of it.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use syncline_connectors::connector::{Hint, WebhookDelivery};
 use syncline_core::{
     identity::OperationId,
     ids::{ConnectionId, FieldName, ModelName, RecordId, TenantId},
@@ -20,7 +19,7 @@ use super::{
     clock::Clock,
     commands::{
         Choice, CommandError, Commands, Edit, FieldFault, IdentityChange, IncomingWebhook, JsonFields, Principal,
-        Steering,
+        Steering, WebhookCounts,
     },
     intake::{Arrival, Batch, IntakeError, Rebuilt, Taken},
     side::{RunningSide, RunningSync},
@@ -256,29 +255,11 @@ impl Commands for Engine {
     }
 
     async fn webhook(&self, connection: &ConnectionId, request: IncomingWebhook) -> Result<usize, CommandError> {
-        let unknown = || CommandError::NotFound(format!("connection `{connection}` receives no webhooks"));
-        let side = self.sides.iter().find(|side| side.connection == *connection).ok_or_else(unknown)?;
-        let receiver = side.session.connector.webhooks().ok_or_else(unknown)?;
-        let url = format!("{}{}", self.public_url, request.path_and_query);
-        let delivery = WebhookDelivery {
-            method: &request.method,
-            url: &url,
-            headers: &request.headers,
-            body: &request.body,
-            // Its signature names a time of the provider's clock.
-            now: side.session.provider_now(),
-        };
-        let hints = receiver.receive(&delivery)?;
-        let mut stored = 0;
-        for (receiver, hints) in self.by_account(side, hints) {
-            let hints = self.unbarred(&receiver, hints).await.map_err(unavailable)?;
-            reach(Point::HintsBefore);
-            stored +=
-                receiver.tenant().put_hints(&receiver.connection, &hints, Clock::wall()).await.map_err(unavailable)?;
-            reach(Point::HintsAfter);
-            self.sides.iter().filter(|side| side.connection == receiver.connection).for_each(|side| side.hinted());
-        }
-        Ok(stored)
+        self.take_webhook(connection, request).await
+    }
+
+    fn webhook_counts(&self, connection: &ConnectionId) -> Option<WebhookCounts> {
+        Engine::webhook_counts(self, connection)
     }
 }
 
@@ -289,40 +270,6 @@ impl Engine {
             .find(|sync| sync.plan.tenant == *tenant && sync.plan.model.name == *model)
             .cloned()
             .ok_or_else(|| CommandError::NotFound(format!("there is no model `{model}` in this tenant")))
-    }
-
-    /// Hints by the connection that they are about: a provider may push for all accounts of an app to one address. A hint
-    /// about an account that no connection is known to belong to stays with the connection that was called.
-    fn by_account(&self, called: &Arc<RunningSide>, hints: Vec<Hint>) -> Vec<(Arc<RunningSide>, Vec<Hint>)> {
-        let mut sorted: Vec<(Arc<RunningSide>, Vec<Hint>)> = Vec::new();
-        for hint in hints {
-            let provider = called.session.connector.provider();
-            let meant = |side: &&Arc<RunningSide>| {
-                side.session.connector.provider() == provider
-                    && hint.account.as_deref().is_some_and(|account| side.session.is_account(account))
-            };
-            let mut told = BTreeSet::new();
-            let mut receivers: Vec<Arc<RunningSide>> =
-                self.sides.iter().filter(meant).filter(|side| told.insert(&side.connection)).cloned().collect();
-            if receivers.is_empty() {
-                receivers.push(called.clone());
-            }
-            for receiver in receivers {
-                match sorted.iter_mut().find(|(side, _)| side.connection == receiver.connection) {
-                    Some((_, hints)) => hints.push(hint.clone()),
-                    None => sorted.push((receiver, vec![hint.clone()])),
-                }
-            }
-        }
-        sorted
-    }
-
-    /// Hints about what was erased are not even stored.
-    async fn unbarred(&self, receiver: &RunningSide, hints: Vec<Hint>) -> Result<Vec<Hint>, StoreError> {
-        let objects: Vec<_> = hints.iter().map(|hint| (&hint.object, &hint.id)).collect();
-        let barred = self.intake.barred().objects(receiver.tenant().as_ref(), &receiver.connection, &objects).await?;
-        let left = hints.iter().enumerate().filter(|(place, _)| !barred.contains(place));
-        Ok(left.map(|(_, hint)| hint.clone()).collect())
     }
 
     async fn load(&self, tenant: &TenantId, id: RecordId) -> Result<RecordState, CommandError> {

@@ -9,7 +9,7 @@
 //! * [`inspector`]: whether the provider's object still has the mapped fields. [`schema`]: what is known of it.
 //! * [`writer`]: deliveries of one side.
 //! * [`session`]: a connection's credentials, budgets and retries. [`side`]: what the tasks of a side share.
-//! * [`commands`], [`desk`], `identity`: what HTTP handlers ask, and the answers. [`documents`]: what holders of documents ask.
+//! * [`commands`], [`desk`], `identity`: what HTTP handlers ask, and the answers. `webhooks`: what providers push. [`documents`]: what holders of documents ask.
 //! * [`erasure`], [`barred`]: records that are removed for good, and what keeps them from coming back by accident.
 //! * [`clock`], [`tally`]: time and counts. `keeper`: drops what is only kept for a while.
 
@@ -32,6 +32,7 @@ pub mod session;
 pub mod side;
 mod sweeper;
 pub mod tally;
+mod webhooks;
 mod writer;
 
 use std::{
@@ -78,6 +79,7 @@ pub struct Engine {
     tasks: tokio::sync::Mutex<JoinSet<()>>,
     scribe: Arc<Scribe>,
     eraser: Arc<Eraser>,
+    doors: webhooks::Doors,
 }
 
 /// Why the engine could not start.
@@ -203,7 +205,10 @@ impl Engine {
         tasks.spawn(eraser.clone().run(stop.clone()));
         tasks.spawn(scribe.clone().run(stop.clone()));
         let tasks = tokio::sync::Mutex::new(tasks);
-        Ok(Arc::new(Self { store, clock, intake, tally, syncs, sides, public_url, stop, tasks, scribe, eraser }))
+        let doors = webhooks::Doors::of(config);
+        let engine = Self { store, clock, intake, tally, syncs, sides, public_url, stop, tasks, scribe, eraser, doors };
+        engine.warn_of_missing_secrets();
+        Ok(Arc::new(engine))
     }
 
     /// What the engine did since it started.

@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State};
 use serde::Serialize;
-use syncline_core::ids::ConnectionId;
+use syncline_core::{ids::ConnectionId, time::Millis};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -16,7 +16,7 @@ use super::{
     syncs::PhaseView,
 };
 use crate::{
-    engine::commands::Principal,
+    engine::commands::{Principal, WebhookCounts},
     store::syncs::{Phase, SyncState},
 };
 
@@ -75,6 +75,49 @@ struct ConnectionView {
     deliveries: CountsView,
     /// Where the provider is to send webhooks.
     webhook_url: String,
+    /// What it sent since the server started; null where the provider does not push.
+    webhooks: Option<WebhooksView>,
+}
+
+/// What came in by a connection's webhooks since the server started.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Webhooks)]
+struct WebhooksView {
+    /// The secrets that deliveries are verified with, in the order of the configuration: the newest first. One that verifies
+    /// nothing any more can be removed.
+    secrets: Vec<WebhookSecretView>,
+    /// How many deliveries were refused.
+    refused: u64,
+    /// When one was refused last.
+    last_refused_at: Option<String>,
+    /// Why.
+    last_refusal: Option<String>,
+}
+
+/// What one secret has verified.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = WebhookSecret)]
+struct WebhookSecretView {
+    /// How many deliveries.
+    verified: u64,
+    /// When the last one.
+    last_used_at: Option<String>,
+}
+
+impl From<WebhookCounts> for WebhooksView {
+    fn from(counts: WebhookCounts) -> Self {
+        let secret = |(verified, last): &(u64, Option<Millis>)| WebhookSecretView {
+            verified: *verified,
+            last_used_at: last.map(|at| at.to_rfc3339()),
+        };
+        let (last_refused_at, last_refusal) = counts.last_refusal.unzip();
+        Self {
+            secrets: counts.verified.iter().map(secret).collect(),
+            refused: counts.refused,
+            last_refused_at: last_refused_at.map(|at| at.to_rfc3339()),
+            last_refusal,
+        }
+    }
 }
 
 /// Lists the tenant's connections.
@@ -137,6 +180,7 @@ async fn view(
             .collect(),
         deliveries: store.count_deliveries(Some(id)).await?.into(),
         webhook_url: format!("{}/v1/webhooks/{id}", state.facts.public_url),
+        webhooks: state.commands.webhook_counts(id).map(WebhooksView::from),
     })
 }
 

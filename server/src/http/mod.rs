@@ -31,7 +31,7 @@ mod records;
 mod repo;
 pub mod state;
 mod syncs;
-mod webhooks;
+pub mod webhooks;
 
 use axum::{Router, http::header, routing::get};
 use utoipa::{OpenApi, openapi::OpenApi as Description};

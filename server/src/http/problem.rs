@@ -34,6 +34,8 @@ pub enum Kind {
     VersionMismatch,
     /// The body is longer than the route takes.
     TooLarge,
+    /// The body takes longer to arrive than the route waits.
+    TooSlow,
     /// The body is not of a media type that the route takes.
     UnsupportedMedia,
     /// The request was read, but fields in it cannot be taken.
@@ -62,6 +64,7 @@ impl Kind {
                 (StatusCode::PRECONDITION_FAILED, "version-mismatch", "The record has another version")
             }
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The body is too long"),
+            Self::TooSlow => (StatusCode::REQUEST_TIMEOUT, "too-slow", "The request did not arrive in time"),
             Self::UnsupportedMedia => {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media", "The body's media type is not taken here")
             }
@@ -229,8 +232,9 @@ impl From<CommandError> for Problem {
             CommandError::VersionMismatch { .. } => Self::new(Kind::VersionMismatch, text),
             CommandError::Conflict(_) => Self::new(Kind::Conflict, text),
             CommandError::Webhook(WebhookRefused::Body) => Self::new(Kind::Malformed, text),
-            CommandError::Webhook(WebhookRefused::Signature | WebhookRefused::Stale) => {
-                Self::new(Kind::Unauthorized, text)
+            // One answer for all: a stranger must not learn which connections there are, nor what a forgery lacks.
+            CommandError::Webhook(WebhookRefused::NoSecret | WebhookRefused::Signature | WebhookRefused::Stale) => {
+                Self::new(Kind::Unauthorized, "the webhook's signature is not accepted: the server's log says why")
             }
             CommandError::Unavailable(_) => Self::unavailable(text),
         }

@@ -8,6 +8,7 @@ use syncline_core::{
     ids::{ConnectionId, FieldName, ModelName, ObjectName, TenantId},
     model::Model,
 };
+use tokio::sync::Semaphore;
 use utoipa::ToSchema;
 
 use super::problem::{Kind, Problem};
@@ -35,6 +36,8 @@ pub struct AppState {
     pub facts: Arc<Facts>,
     /// What the automerge-repo endpoint needs.
     pub repo: Arc<RepoState>,
+    /// Places for webhooks that are taken in at once: [`super::webhooks::AT_ONCE_MAX`].
+    pub webhooks: Arc<Semaphore>,
 }
 
 /// What the automerge-repo endpoint needs.

@@ -1,6 +1,10 @@
 //! Where providers push. A webhook is only a hint: it is verified, stored and answered at once; work comes later.
+//!
+//! Anybody can call here, so nothing may grow with the number of callers: at most [`AT_ONCE_MAX`] deliveries are taken in at a
+//! time, each of at most [`super::BODY_BYTES_MAX`] bytes that must arrive within [`BODY_WITHIN`]. Further ones are answered at once with 503 and
+//! `Retry-After`: providers deliver again, and polling finds what they do not.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use axum::{
     body::Bytes,
@@ -13,9 +17,14 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     AppState,
     input::{Segments, unread},
-    problem::{Problem, Problems},
+    problem::{Kind, Problem, Problems},
 };
 use crate::engine::commands::IncomingWebhook;
+
+/// How many deliveries are taken in at once, over all connections. Each holds its body, so this bounds their memory.
+pub const AT_ONCE_MAX: usize = 128;
+/// How long a delivery's body may take to arrive, so that slow callers keep nobody else out for long.
+const BODY_WITHIN: Duration = Duration::from_secs(5);
 
 /// The route `/v1/webhooks/{connection}`.
 pub(super) fn routes() -> OpenApiRouter<AppState> {
@@ -43,7 +52,12 @@ async fn receive(
     Segments(connection): Segments<ConnectionId>,
     request: Request,
 ) -> Result<StatusCode, Problem> {
-    let webhook = read(request).await?;
+    let _place = state.webhooks.try_acquire().map_err(|_| {
+        Problem::unavailable(format!("{AT_ONCE_MAX} webhooks are being taken in already: deliver this one again"))
+    })?;
+    let webhook = tokio::time::timeout(BODY_WITHIN, read(request)).await.map_err(|_| {
+        Problem::new(Kind::TooSlow, format!("the body did not arrive within {} s", BODY_WITHIN.as_secs()))
+    })??;
     let hints = state.commands.webhook(&connection, webhook).await?;
     tracing::debug!(%connection, hints, "a webhook was taken in");
     Ok(StatusCode::ACCEPTED)

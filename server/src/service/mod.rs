@@ -19,6 +19,7 @@ use syncline_connectors::http::{HttpClient, ReqwestClient};
 use syncline_core::{ids::ConnectionId, repo::StorageId};
 use tokio::{
     net::{TcpListener, TcpSocket},
+    sync::Semaphore,
     task::JoinHandle,
 };
 use tokio_util::sync::CancellationToken;
@@ -115,6 +116,7 @@ impl Service {
             feed: feed.clone(),
             facts,
             repo: Arc::new(repo_state),
+            webhooks: Arc::new(Semaphore::new(http::webhooks::AT_ONCE_MAX)),
         };
         let drain = CancellationToken::new();
         let drained = drain.clone().cancelled_owned();

@@ -8,7 +8,7 @@ use syncline_core::{
 };
 
 /// Why the store failed.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
     /// Another process of this service has the database open.
     #[error(
@@ -68,6 +68,9 @@ pub enum StoreError {
         /// What the system said.
         reason: String,
     },
+    /// More waits to be stored than is taken in.
+    #[error("too much waits already ({0}): try again a little later; nothing was written")]
+    Overloaded(String),
     /// The store was closed.
     #[error("the store is closed: the service is shutting down")]
     Closed,
@@ -82,7 +85,7 @@ pub enum StoreError {
 impl StoreError {
     /// Whether the same call may succeed later without anybody's changing the call: answer 503 and try again.
     pub const fn is_passing(&self) -> bool {
-        matches!(self, Self::Busy(_) | Self::Full(_) | Self::ReadOnly(_) | Self::Closed)
+        matches!(self, Self::Busy(_) | Self::Full(_) | Self::ReadOnly(_) | Self::Overloaded(_) | Self::Closed)
     }
 }
 

@@ -10,14 +10,18 @@ use super::StoreError;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HintId(pub i64);
 
-/// The most hints that wait in one connection's inbox. Beyond it new ones are refused with [`StoreError::Full`], so that the provider
+/// The most hints that wait in one connection's inbox. Beyond it new ones are refused with [`StoreError::Overloaded`], so that the provider
 /// delivers them again; polling closes the gap in any case.
 pub const INBOX_MAX: u64 = 100_000;
 
 /// Stores hints and hands them out.
 #[async_trait]
 pub trait Inbox {
-    /// Stores the hints that were not seen before, durably; returns how many those were.
+    /// Stores the hints that were not seen before, durably; returns how many those were. Calls that wait at the same time share
+    /// a commit.
+    ///
+    /// # Errors
+    /// [`StoreError::Overloaded`] where too many calls or hints wait already; or the store's.
     async fn put_hints(&self, connection: &ConnectionId, hints: &[Hint], at: Millis) -> Result<usize, StoreError>;
 
     /// The oldest hints that have not been worked off.

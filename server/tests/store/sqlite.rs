@@ -1,8 +1,17 @@
 //! What is particular to SQLite: opening, and what the file system does to it.
 
-use std::{fs, sync::Arc, time::Duration};
+use std::{
+    fs,
+    future::{Future, poll_fn},
+    pin::Pin,
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
 
+use futures_util::future::join_all;
 use sqlx::{ConnectOptions, Connection, sqlite::SqliteConnectOptions};
+use syncline_connectors::connector::Hint;
 use syncline_core::value::Value;
 use syncline_server::store::{
     CommitBatch, CommitError, Store, StoreError,
@@ -164,4 +173,72 @@ async fn a_full_disk_refuses_writes_keeps_reads_and_heals_by_itself() {
     tenant.trim_feed(0).await.unwrap();
     commit_one(&*tenant, newborn(&acme(), stored)).await;
     assert_eq!(load(&*tenant, stored).await.fields, person(stored));
+}
+
+/// Waits for another program's lock for as long as this machine may be slow.
+fn patient(home: &Home) -> SqliteOptions {
+    SqliteOptions { busy_timeout: Duration::from_secs(90), ..SqliteOptions::new(home.file()) }
+}
+
+/// Begins the future, or goes on with it as far as it can get now; whether there is more to it.
+async fn is_pending<F: Future>(mut future: Pin<&mut F>) -> bool {
+    poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx).is_pending())).await
+}
+
+/// The hint of one webhook.
+fn hint(n: usize) -> Hint {
+    Hint { object: "contacts".into(), id: format!("{n}").into(), account: None, dedupe: format!("event {n}") }
+}
+
+/// While the writer is busy, deliveries wait together; then they are stored by one commit, or by two if the first had been taken
+/// up when the others came.
+///
+/// Fails without the group commit, with a commit for each.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deliveries_that_wait_together_share_a_commit() {
+    let home = Home::new();
+    let store = SqliteStore::open_with(&patient(&home)).await.unwrap();
+    let tenant = store.tenant(&acme());
+    let before_one = store.commits();
+    tenant.put_hints(&desk(), &[hint(0)], NOW).await.unwrap();
+    let names = 1;
+    assert_eq!(
+        store.commits() - before_one,
+        1 + names,
+        "one delivery is one commit, after its connection was first named"
+    );
+
+    let mut other = stranger(&home).await;
+    statement(&mut other, "BEGIN IMMEDIATE").await;
+    let before = store.commits();
+    let all: Vec<Vec<Hint>> = (1..=100).map(|n| vec![hint(n), hint(0)]).collect();
+    let side = desk();
+    let mut waiting = Box::pin(join_all(all.iter().map(|hints| tenant.put_hints(&side, hints, NOW))));
+    assert!(is_pending(waiting.as_mut()).await, "nothing is answered before it is stored");
+    statement(&mut other, "ROLLBACK").await;
+    let stored: Vec<usize> = waiting.await.into_iter().map(Result::unwrap).collect();
+    assert_eq!(stored, [1; 100], "each delivery learns how many of its own hints are new");
+    let commits = store.commits() - before;
+    assert!((1..=2).contains(&commits), "{commits} commits for 100 deliveries");
+    assert_eq!(tenant.pending_hints(&desk(), 1_000).await.unwrap().len(), 101);
+}
+
+/// More deliveries than may wait are refused at once, and those that wait are stored all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deliveries_beyond_a_bound_are_refused_at_once() {
+    let home = Home::new();
+    let store = SqliteStore::open_with(&patient(&home)).await.unwrap();
+    let tenant = store.tenant(&acme());
+    tenant.put_hints(&desk(), &[hint(0)], NOW).await.unwrap();
+    let mut other = stranger(&home).await;
+    statement(&mut other, "BEGIN IMMEDIATE").await;
+    let many: Vec<[Hint; 1]> = (1..=2_000).map(|n| [hint(n)]).collect();
+    let side = desk();
+    let mut waiting = Box::pin(join_all(many.iter().map(|hints| tenant.put_hints(&side, hints, NOW))));
+    assert!(is_pending(waiting.as_mut()).await);
+    statement(&mut other, "ROLLBACK").await;
+    let (stored, refused): (Vec<_>, Vec<_>) = waiting.await.into_iter().partition(Result::is_ok);
+    assert!(refused.iter().all(|error| matches!(error, Err(StoreError::Overloaded(_)))), "{:?}", refused.first());
+    assert!((1_024..=1_024 + 128).contains(&stored.len()), "{} were let in", stored.len());
+    assert_eq!(tenant.pending_hints(&desk(), 5_000).await.unwrap().len(), stored.len() + 1);
 }

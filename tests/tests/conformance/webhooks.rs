@@ -65,6 +65,7 @@ async fn signed_events_become_hints_and_forged_ones_are_refused() {
     let received = inbox.lock().expect("no test panics while it receives").clone();
     assert!(!received.is_empty(), "events were pushed");
 
+    let secret = subject.integration.client_secret.clone().expect("the app's secret");
     let receiver = subject.connector.webhooks().expect("HubSpot pushes");
     let now = subject.now();
     let mut hinted = BTreeSet::new();
@@ -72,10 +73,13 @@ async fn signed_events_become_hints_and_forged_ones_are_refused() {
     for delivery in &received {
         let given = |url: &str, body: &[u8], now: Millis| {
             let Received { method, headers, .. } = delivery;
-            receiver.receive(&WebhookDelivery { method, url, headers, body, now })
+            let given = WebhookDelivery { method, url, headers, body, now };
+            receiver.receive(&given, &["retired", &secret]).map(|verified| (verified.hints, verified.secret))
         };
         let url = format!("{host}{}", delivery.path);
-        for hint in given(&url, &delivery.body, now).expect("a genuine delivery") {
+        let (hints, verified_by) = given(&url, &delivery.body, now).expect("a genuine delivery");
+        assert_eq!(verified_by, 1, "the secret that signed it");
+        for hint in hints {
             assert_eq!(hint.object.as_str(), "contacts");
             assert!(hint.account.is_some());
             assert!(dedupes.insert(hint.dedupe), "each event is its own");

@@ -13,6 +13,5 @@ mod mass_deletes;
 mod power_cuts;
 mod shutdown;
 mod tenants;
-mod webhooks;
 
 use syncline_tests::{accounts, api, patience, stage};

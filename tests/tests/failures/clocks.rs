@@ -25,7 +25,7 @@ const APART: Duration = Duration::from_secs(4);
 /// There are no leases yet; a time that the service keeps for itself is a back-off or a schedule, and no rule reads it.
 ///
 /// Fails without: `Session::correct` (a platform whose clock is ahead always wins), `Session::provider_now` in the reader's
-/// windows (edits of a platform whose clock is ahead are not read) and in `Desk::webhook` (its webhooks are refused as stale).
+/// windows (edits of a platform whose clock is ahead are not read) and in `engine::webhooks` (its webhooks are refused as stale).
 #[tokio::test(flavor = "multi_thread")]
 async fn row_17_clocks_off_by_an_hour() {
     join_all([0, HOUR_S, -HOUR_S].map(platforms_apart)).await;

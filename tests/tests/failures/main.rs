@@ -8,5 +8,6 @@ mod limits;
 mod poison;
 mod schema;
 mod sockets;
+mod webhooks;
 
-use syncline_tests::{patience, stage};
+use syncline_tests::{accounts, api, patience, stage};

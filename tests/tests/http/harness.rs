@@ -25,6 +25,7 @@ use syncline_server::{
     http::{
         AppState, Facts, RepoState, router,
         state::{ConnectionFacts, IntegrationFacts, ProviderFacts, SyncFacts},
+        webhooks::AT_ONCE_MAX,
     },
     live::{FeedHub, Limits},
     repo::{Holder, Offer, Reception, RepoHub, Tokens},
@@ -37,6 +38,7 @@ use syncline_server::{
 };
 use syncline_tests::openapi::{Answer, Contract};
 use tempfile::TempDir;
+use tokio::sync::Semaphore;
 use tower::ServiceExt;
 
 use crate::pen::Pen;
@@ -55,6 +57,8 @@ pub(crate) struct Api {
     pub(crate) pen: Arc<Pen>,
     pub(crate) router: Router,
     pub(crate) contract: Arc<Contract>,
+    /// The places for webhooks.
+    pub(crate) webhooks: Arc<Semaphore>,
     _folder: TempDir,
 }
 
@@ -119,11 +123,19 @@ impl Api {
             tokens: Tokens::new(&[7; 32]),
             options: Repo::default(),
         });
-        let state = AppState { store: store.clone(), commands: pen.clone(), feed: hub.clone(), facts, repo };
+        let webhooks = Arc::new(Semaphore::new(AT_ONCE_MAX));
+        let state = AppState {
+            store: store.clone(),
+            commands: pen.clone(),
+            feed: hub.clone(),
+            facts,
+            repo,
+            webhooks: webhooks.clone(),
+        };
         let router = router(state);
         let document = send(&router, Request::get("/v1/openapi.json").body(Body::empty()).unwrap()).await;
         let contract = Arc::new(Contract::new(document.body).unwrap());
-        Self { store, hub, pen, router, contract, _folder: folder }
+        Self { store, hub, pen, router, contract, webhooks, _folder: folder }
     }
 
     /// Who the key `ACME_KEY` is.

@@ -18,6 +18,7 @@ use syncline_core::{
 };
 use syncline_server::{
     engine::commands::CommandError,
+    http::webhooks::AT_ONCE_MAX,
     store::{
         CommitBatch,
         documents::Refusal,
@@ -326,6 +327,31 @@ async fn a_sync_shows_the_deletes_that_wait_for_a_person() {
     assert_eq!(held["sample"], json!([{"record": record.to_string(), "object": "003A"}]));
     assert!(held["remedy"].as_str().unwrap().contains("syncline syncs reject contacts --connection acme-crm"));
     assert_eq!(sync["phase"], "degraded");
+}
+
+#[tokio::test]
+async fn webhooks_beyond_a_bound_are_to_be_delivered_again() {
+    let api = Api::start().await;
+    let hook =
+        || api.ask(Method::POST, "/v1/webhooks/acme-desk").header("authorization", "").raw("text/plain", "[]").send();
+    let places = api.webhooks.try_acquire_many(AT_ONCE_MAX as u32).unwrap();
+    let refused = hook().await;
+    assert_eq!(refused.headers["retry-after"], "1");
+    refused.refused(503, "deliver this one again");
+    assert!(api.pen.calls().is_empty(), "nothing is done for it");
+    drop(places);
+    assert_eq!(hook().await.status, 202);
+    assert_eq!(api.webhooks.available_permits(), AT_ONCE_MAX, "a place is given back");
+}
+
+#[tokio::test]
+async fn a_connection_shows_what_its_webhooks_brought() {
+    let api = Api::start().await;
+    let desk = api.get("/v1/connections/acme-desk").await.body;
+    let webhooks = &desk["webhooks"];
+    assert_eq!((&webhooks["secrets"][0]["verified"], &webhooks["secrets"][1]["verified"]), (&json!(0), &json!(1)));
+    assert_eq!((&webhooks["refused"], &webhooks["secrets"][0]["last_used_at"]), (&json!(1), &Json::Null));
+    assert_eq!(api.get("/v1/connections/acme-crm").await.body["webhooks"], Json::Null);
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use syncline_connectors::connector::WebhookRefused;
 use syncline_core::{
     document::{Actor, Document, Put},
     identity::{Changes, Deed, Former, Operation, OperationId, Undone},
@@ -25,7 +26,7 @@ use syncline_server::{
     engine::{
         commands::{
             Choice, CommandError, Commands, Edit, FieldFault, IdentityChange, IncomingWebhook, JsonFields, Principal,
-            Steering,
+            Steering, WebhookCounts,
         },
         intake::Rebuilt,
     },
@@ -435,5 +436,12 @@ impl Commands for Pen {
             request.body.len()
         ))?;
         Ok(1)
+    }
+
+    fn webhook_counts(&self, connection: &ConnectionId) -> Option<WebhookCounts> {
+        let mut counts = WebhookCounts::of_secrets(2);
+        counts.verified_by(1, self.now());
+        counts.refuse(WebhookRefused::Stale, self.now());
+        (connection.as_str() == "acme-desk").then_some(counts)
     }
 }

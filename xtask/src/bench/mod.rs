@@ -29,7 +29,7 @@ use results::Results;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Only these: `intake`, `growth`, `change`, `history`, `live`, `repo`, `memory`. The page keeps the earlier results of the others.
+    /// Only these: `intake`, `growth`, `change`, `history`, `live`, `repo`, `webhooks`, `memory`. The page keeps the earlier results of the others.
     parts: Vec<String>,
     /// Records that intake is measured with.
     #[arg(long, value_name = "N")]

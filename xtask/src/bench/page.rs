@@ -34,12 +34,14 @@ const METHOD: &str = "\
 * **Clients' changes**: from a client's sending a change over `/v1/repo` until the others who have the document open have read it; vetting, merging and the
   commit are in between, and everybody acknowledges. The bare fan-out is a process that hands frames on and does nothing else.
   Sockets and editor share one process, the server is another, and both share the machine's processors.
+* **Webhooks**: 32 callers push signed deliveries of 10 events each, 4,000 in all, each caller the next when its last was answered;
+  meanwhile the server looks at what they speak of. The floor is the median of one row committed by itself.
 * **Memory**: what the system says that the server process holds while it backfills over HTTP from the sandbox, which is
   a process of its own.
 ";
 
 /// The rows of the table: what is said of which measure.
-const ROWS: [(&str, &str); 42] = [
+const ROWS: [(&str, &str); 46] = [
     ("intake/ratio", "Backfill of a new record, against Automerge and SQLite alone"),
     ("intake/time", "Backfill of a new record"),
     ("intake/link", "Linking a record of the second account"),
@@ -79,6 +81,10 @@ const ROWS: [(&str, &str); 42] = [
     ("repo/10000/processor", "Server's processor per delivery, 10,000 clients"),
     ("repo/return of 1000/processor", "A client with 1,000 documents comes back, in sync: server's processor"),
     ("repo/10000 idle/memory", "Memory of an idle connection, of 10,000"),
+    ("webhooks/p50", "A webhook of 10 events until it is answered, 32 at once, median"),
+    ("webhooks/p99", "The same, p99"),
+    ("webhooks/ratio", "The same p99 against a bare commit"),
+    ("webhooks/rate", "Webhooks taken in"),
     ("memory/contacts", "Contacts backfilled while memory was watched"),
     ("memory/peak", "Most memory of the server during that backfill"),
     ("memory/growth", "Memory later in that backfill"),

@@ -5,21 +5,10 @@ use sqlx::Row;
 use syncline_connectors::connector::Hint;
 use syncline_core::{ids::ConnectionId, time::Millis};
 
-use super::{
-    SqliteTenant,
-    codec::unsigned,
-    commit::finish_hints,
-    script::{RowsStatement, Script},
-};
+use super::{SqliteTenant, commit::finish_hints, postbox::Delivery, script::Script};
 use crate::store::{
     StoreError,
-    inbox::{HintId, INBOX_MAX, Inbox, PendingHint},
-};
-
-const PUT: RowsStatement = RowsStatement {
-    head: "INSERT INTO inbox (connection, dedupe, object, external_id, account, at) VALUES ",
-    row: "(?,?,?,?,?,?)",
-    tail: " ON CONFLICT (connection, dedupe) DO NOTHING",
+    inbox::{HintId, Inbox, PendingHint},
 };
 
 #[async_trait]
@@ -27,32 +16,8 @@ impl Inbox for SqliteTenant {
     async fn put_hints(&self, connection: &ConnectionId, hints: &[Hint], at: Millis) -> Result<usize, StoreError> {
         let names = self.ensure_names([connection]).await?;
         let side = names.known(connection)?;
-        let mut tx = self.writer().begin().await?;
-        let waiting: i64 = sqlx::query_scalar("SELECT count(*) FROM inbox WHERE connection = ? AND done = 0")
-            .bind(side)
-            .fetch_one(tx.connection())
-            .await?;
-        if unsigned(waiting) + hints.len() as u64 > INBOX_MAX {
-            tx.roll_back().await?;
-            return Err(StoreError::Full(format!(
-                "{waiting} webhook events of connection `{connection}` wait already"
-            )));
-        }
-        let mut script = Script::new(tx.connection());
-        script
-            .rows(&PUT, hints.to_vec(), |values, hint| {
-                values
-                    .bind(side)
-                    .bind(hint.dedupe)
-                    .bind(hint.object.as_str().to_owned())
-                    .bind(hint.id.as_str().to_owned())
-                    .bind(hint.account)
-                    .bind(at.0);
-            })
-            .await?;
-        let added = script.run().await?.affected;
-        tx.commit().await?;
-        Ok(added as usize)
+        let delivery = Delivery { side, connection: connection.clone(), hints: hints.to_vec(), at };
+        self.shared.postbox.put(delivery).await
     }
 
     async fn pending_hints(&self, connection: &ConnectionId, limit: u32) -> Result<Vec<PendingHint>, StoreError> {

@@ -5,7 +5,7 @@
 //! * [`open`], [`writer`], [`script`], [`names`], [`failure`]: the database as a whole.
 //! * [`codec`], [`values`], [`replicas`]: what rows hold.
 //! * [`check`], [`copy`]: databases as files: whether one is sound, backups of one.
-//! * [`commit`]: the one transaction that changes records.
+//! * [`commit`]: the one transaction that changes records. [`postbox`]: webhooks, stored together.
 //! * every other module implements the trait of the same name in [`crate::store`].
 
 pub mod check;
@@ -30,6 +30,7 @@ mod names;
 mod open;
 #[cfg(test)]
 mod plans;
+mod postbox;
 mod quarantine;
 mod records;
 mod replicas;
@@ -51,6 +52,7 @@ use syncline_core::{
 pub use self::open::SqliteOptions;
 use self::{
     names::{Names, TenantNames},
+    postbox::Postbox,
     writer::Writer,
 };
 use super::{CommitBatch, CommitError, Committed, Store, StoreError, TenantStore};
@@ -67,7 +69,8 @@ pub struct SqliteStore {
 /// What all handles share.
 struct Shared {
     readers: SqlitePool,
-    writer: Writer,
+    writer: Arc<Writer>,
+    postbox: Postbox,
     names: Names,
     /// Holds the lock that keeps other processes out.
     _claim: File,
@@ -85,7 +88,14 @@ impl SqliteStore {
     }
 
     fn new(readers: SqlitePool, writer: Writer, names: Names, claim: File) -> Self {
-        Self { shared: Arc::new(Shared { readers, writer, names, _claim: claim }) }
+        let writer = Arc::new(writer);
+        let postbox = Postbox::new(writer.clone());
+        Self { shared: Arc::new(Shared { readers, writer, postbox, names, _claim: claim }) }
+    }
+
+    /// How many transactions were made durable since the store was opened.
+    pub fn commits(&self) -> u64 {
+        self.shared.writer.commits()
     }
 }
 

@@ -1,5 +1,7 @@
 //! The one connection that writes, and its transactions.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use sqlx::{Connection, SqliteConnection};
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -16,6 +18,8 @@ pub(super) const COMMIT: &str = "COMMIT";
 #[derive(Debug)]
 pub(super) struct Writer {
     session: Mutex<Option<Session>>,
+    /// How many transactions were made durable.
+    commits: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -27,7 +31,12 @@ struct Session {
 
 impl Writer {
     pub(super) fn new(connection: SqliteConnection) -> Self {
-        Self { session: Mutex::new(Some(Session { connection, open: false })) }
+        Self { session: Mutex::new(Some(Session { connection, open: false })), commits: AtomicU64::new(0) }
+    }
+
+    /// How many transactions were made durable.
+    pub(super) fn commits(&self) -> u64 {
+        self.commits.load(Ordering::Relaxed)
     }
 
     /// Begins a transaction.
@@ -43,7 +52,7 @@ impl Writer {
         let session = guard.as_mut().ok_or(StoreError::Closed)?;
         session.end_abandoned().await?;
         session.open = true;
-        Ok(Transaction { guard })
+        Ok(Transaction { guard, commits: &self.commits })
     }
 
     /// Closes the connection, after the transaction that runs. The write-ahead log is folded into the database first.
@@ -83,6 +92,7 @@ impl Session {
 #[derive(Debug)]
 pub(super) struct Transaction<'a> {
     guard: MutexGuard<'a, Option<Session>>,
+    commits: &'a AtomicU64,
 }
 
 impl Transaction<'_> {
@@ -119,6 +129,7 @@ impl Transaction<'_> {
     }
 
     fn ended(&mut self) {
+        self.commits.fetch_add(1, Ordering::Relaxed);
         if let Some(session) = self.guard.as_mut() {
             session.open = false;
         }
