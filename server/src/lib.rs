@@ -8,6 +8,7 @@ pub mod failpoint;
 pub mod http;
 pub mod issues;
 pub mod live;
+pub mod metrics;
 pub mod repo;
 pub mod secrets;
 pub mod service;

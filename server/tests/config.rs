@@ -290,6 +290,7 @@ fn each_mistake_is_named_with_its_place_and_remedy() {
         Case("values: {lead", "valeus: {lead", 33, 37, "unknown key `valeus`", "`values`"),
         Case("list: \";\"", "list: 3", 40, 37, "a separator", "double quotes"),
         Case("tags: {field: tags", "tags: {direction: write, field: tags", 40, 17, "never move", "direction"),
+        Case("server:\n", "server:\n  metrics_token: {env: SHORT}\n", 3, 18, "not fit for use", "openssl rand"),
         Case("{env: ACME_KEY}", "{env: SHORT}", 42, 40, "not fit for use", "openssl rand"),
         Case(
             "api_keys:\n",

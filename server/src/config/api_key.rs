@@ -31,19 +31,22 @@ impl ApiKey {
             .need("name", "name the key's user, such as `name: backend`")
             .and_then(|spot| name::identifier(&spot, &Named { text: spot.text()?, at: spot.at() }, "an API key"));
         let tenant = table.get("tenant").map(|spot| connection::tenant(&spot));
-        let key = table.need("key", "write `key: {env: NAME}`").and_then(|spot| {
-            let key = resolver.secret(&spot)?;
-            if key.expose().len() < LENGTH_MIN || !key.expose().chars().all(|c| c.is_ascii_graphic()) {
-                spot.problem("the key is not fit for use", format!(
-                    "use at least {LENGTH_MIN} random printable characters without spaces, such as the output of `openssl rand -hex 32`"
-                ));
-                return None;
-            }
-            Some(key)
-        });
+        let key = table.need("key", "write `key: {env: NAME}`").and_then(|spot| random_secret(&spot, resolver));
         match tenant {
             Some(None) => None,
             tenant => Some(Self { name: name?, tenant: tenant.flatten(), key: key? }),
         }
     }
+}
+
+/// A secret that is long enough not to be guessed, and fits a header.
+pub(super) fn random_secret(spot: &Spot<'_>, resolver: Resolver<'_>) -> Option<Secret> {
+    let secret = resolver.secret(spot)?;
+    if secret.expose().len() < LENGTH_MIN || !secret.expose().chars().all(|c| c.is_ascii_graphic()) {
+        spot.problem("the key is not fit for use", format!(
+            "use at least {LENGTH_MIN} random printable characters without spaces, such as the output of `openssl rand -hex 32`"
+        ));
+        return None;
+    }
+    Some(secret)
 }

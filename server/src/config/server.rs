@@ -9,13 +9,15 @@ use std::{
 use url::Url;
 
 use super::{
+    api_key,
     secret::{Resolver, Secret},
     spot::Spot,
 };
 use crate::secrets::SecretsKey;
 
 /// The keys of the section.
-pub(super) const KEYS: &[&str] = &["listen", "public_url", "database", "secrets_key", "request_deadline"];
+pub(super) const KEYS: &[&str] =
+    &["listen", "public_url", "database", "secrets_key", "request_deadline", "metrics_token"];
 
 /// Where this server listens and keeps its data.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +35,8 @@ pub struct Server {
     /// How long after its answer was lost a request may still take effect at a provider. Only then it is asked what became
     /// of the write; too short a time can make a late write look like somebody's edit.
     pub request_deadline: Duration,
+    /// What opens `/metrics`, which is about all tenants; `None`: nothing does.
+    pub metrics_token: Option<Secret>,
 }
 
 impl Server {
@@ -58,6 +62,7 @@ impl Server {
             request_deadline: get("request_deadline")
                 .and_then(|spot| spot.duration(Self::REQUEST_DEADLINE_MIN))
                 .unwrap_or(Self::REQUEST_DEADLINE),
+            metrics_token: get("metrics_token").and_then(|spot| api_key::random_secret(&spot, resolver)),
         }
     }
 }

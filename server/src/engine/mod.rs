@@ -131,7 +131,7 @@ impl Engine {
         let guarded = config.syncs.iter().map(|(name, sync)| (name.clone(), sync.mass_delete)).collect();
         let intake = Intake::new(store.clone(), clock.clone(), feed, repo.clone(), tally.clone(), config.history);
         let intake = Arc::new(intake.guarded(guarded, barred));
-        let sessions = open_sessions(config, &vault, &http, &key, &stop).await?;
+        let sessions = open_sessions(config, &vault, &http, &key, &tally, &stop).await?;
         let (mut syncs, mut sides) = (Vec::new(), Vec::new());
         for (name, sync) in &config.syncs {
             let running = Arc::new(RunningSync {
@@ -211,6 +211,11 @@ impl Engine {
         Ok(Arc::new(engine))
     }
 
+    /// What counts what it does.
+    pub const fn tally(&self) -> &Arc<Tally> {
+        &self.tally
+    }
+
     /// What the engine did since it started.
     pub fn counts(&self) -> Counts {
         self.tally.counts()
@@ -251,6 +256,7 @@ pub(crate) async fn open_sessions(
     store: &Arc<dyn Store>,
     http: &Arc<dyn HttpClient>,
     key: &Arc<SecretsKey>,
+    tally: &Arc<Tally>,
     stop: &CancellationToken,
 ) -> Result<BTreeMap<ConnectionId, Arc<Session>>, StartError> {
     let mut sessions = BTreeMap::new();
@@ -266,7 +272,7 @@ pub(crate) async fn open_sessions(
             stop.clone(),
         )
         .await?;
-        sessions.insert(id.clone(), Arc::new(session));
+        sessions.insert(id.clone(), Arc::new(session.counted(tally.clone())));
     }
     Ok(sessions)
 }

@@ -22,7 +22,7 @@ use syncline_core::{
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::clock::Clock as EngineClock;
+use super::{clock::Clock as EngineClock, tally::Tally};
 use crate::{
     failpoint::{Point, reach},
     secrets::{Place, SecretsKey},
@@ -50,6 +50,7 @@ pub struct Session {
     pub connector: Arc<dyn Connector>,
     store: Arc<dyn Store>,
     key: Arc<SecretsKey>,
+    tally: Arc<Tally>,
     /// Names the configured credentials that the present ones come from.
     configured: String,
     credentials: tokio::sync::RwLock<Credentials>,
@@ -125,6 +126,7 @@ impl Session {
             connector,
             store,
             key,
+            tally: Arc::default(),
             configured,
             credentials: tokio::sync::RwLock::new(credentials),
             refreshing: tokio::sync::Mutex::new(()),
@@ -134,6 +136,12 @@ impl Session {
             account: std::sync::OnceLock::new(),
             stop,
         })
+    }
+
+    /// The same, counted by this tally.
+    #[must_use]
+    pub fn counted(self, tally: Arc<Tally>) -> Self {
+        Self { tally, ..self }
     }
 
     /// The provider's present time: ours, corrected by the measured offset.
@@ -222,7 +230,9 @@ impl Session {
             let credentials = self.fresh_credentials().await?;
             let token = credentials.access_token.clone();
             let begun = EngineClock::wall();
-            let error = match self.heard(request(credentials)).await {
+            let answer = self.heard(request(credentials)).await;
+            self.count(answer.as_ref().err());
+            let error = match answer {
                 Ok(value) => {
                     self.passed(call, begun);
                     return Ok(value);
@@ -272,8 +282,14 @@ impl Session {
                     message,
                 });
             }
+            self.tally.instruments.waited(&self.connection, after);
             self.pause(after).await?;
         }
+    }
+
+    /// Counts a call by what became of it.
+    pub fn count(&self, failure: Option<&ProviderError>) {
+        self.tally.instruments.called(&self.connection, failure);
     }
 
     /// Makes calls and learns what their answers tell of the provider's budgets.
@@ -406,7 +422,9 @@ impl Session {
         let mut attempt = 0;
         reach(Point::RefreshBefore);
         let renewed = loop {
-            match refresher.refresh(&current, EngineClock::wall()).await {
+            let answer = refresher.refresh(&current, EngineClock::wall()).await;
+            self.count(answer.as_ref().err());
+            match answer {
                 Ok(renewed) => break renewed,
                 Err(error) if error.remedy == Remedy::Retry && attempt + 1 < ATTEMPTS_MAX => {
                     attempt += 1;

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde::Serialize;
 use syncline_core::reconcile::{Outcome, Verdict};
 
+use crate::metrics::Instruments;
+
 /// Counters, shared by all tasks.
 #[derive(Debug, Default)]
 pub struct Tally {
@@ -18,6 +20,8 @@ pub struct Tally {
     refused: AtomicU64,
     quarantined: AtomicU64,
     epochs: AtomicU64,
+    /// What is counted by more than its number.
+    pub instruments: Instruments,
 }
 
 /// What came of one input, as far as it is counted.

@@ -329,6 +329,12 @@ async fn write_once(
     let credentials = session.fresh_credentials().await?;
     let begun = Clock::wall();
     let mut results = session.heard(writer.write(&credentials, requests, fields)).await;
+    // A call that carried several rows is told by the first that it says was not taken up.
+    let failure = results.iter().find_map(|result| match &result.outcome {
+        WriteOutcome::NotApplied(error) => Some(error),
+        _ => None,
+    });
+    session.count(failure);
     let waits: Vec<_> = results.iter().filter_map(wait_asked).collect();
     if waits.len() < results.len() {
         session.passed(call, begun);

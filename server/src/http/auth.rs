@@ -136,7 +136,7 @@ pub(super) async fn token_holder(
 }
 
 /// The key in `Authorization: Bearer <key>`.
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, key) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then_some(key.trim())
 }
@@ -162,7 +162,7 @@ fn unauthorized() -> Problem {
     )
 }
 
-fn unauthorized_because(why: &str) -> Problem {
+pub(super) fn unauthorized_because(why: &str) -> Problem {
     Problem::new(Kind::Unauthorized, why).with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
 }
 

@@ -1,15 +1,15 @@
 //! Issues: everything that waits for a person or for a provider to come right, explained, and tried again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use axum::{Json, extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
-use syncline_core::ids::{ConnectionId, TenantId};
+use syncline_core::ids::ConnectionId;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    AppState, Facts,
+    AppState,
     input::{PageSize, Params, Segments},
     page::{After, Page, Place},
     problem::{Kind, Problem, Problems},
@@ -17,7 +17,7 @@ use super::{
 use crate::{
     engine::commands::{CommandError, Principal, Steering},
     issues::{
-        Issue, IssueId, IssueKind, Scope, ScopeSync,
+        Issue, IssueId, IssueKind,
         list::{self, IssuePlace, IssueQuery, IssueStep},
     },
     store::{
@@ -262,13 +262,13 @@ async fn page(
         after: after.map(|After(place)| place),
         limit: limit as usize,
     };
-    let own = Own::of(&state.facts, &who.tenant);
+    let own = state.facts.own_scope(&who.tenant);
     Ok(list::list(state.store.tenant(&who.tenant).as_ref(), own.scope(&who.tenant), &query).await?)
 }
 
 async fn read(state: &AppState, who: &Principal, id: &str) -> Result<Issue, Problem> {
     let parsed: IssueId = id.parse().map_err(|error| Problem::new(Kind::NotFound, format!("`{id}`: {error}")))?;
-    let own = Own::of(&state.facts, &who.tenant);
+    let own = state.facts.own_scope(&who.tenant);
     let issue = list::get(state.store.tenant(&who.tenant).as_ref(), own.scope(&who.tenant), &parsed).await?;
     issue.ok_or_else(|| Problem::not_found(format_args!("the issue `{id}` is over, or")))
 }
@@ -301,29 +301,6 @@ async fn try_again(state: &AppState, issue: &Issue) -> Result<(), CommandError> 
             }
             Ok(())
         }
-    }
-}
-
-/// The tenant's part of the configuration, as issues see it.
-pub(super) struct Own {
-    connections: Vec<ConnectionId>,
-    syncs: BTreeMap<String, ScopeSync>,
-}
-
-impl Own {
-    pub(super) fn of(facts: &Facts, tenant: &TenantId) -> Self {
-        let connections = facts.connections.iter().filter(|(_, connection)| connection.tenant == *tenant);
-        let syncs = facts.syncs.iter().filter(|(_, sync)| sync.tenant == *tenant);
-        Self {
-            connections: connections.map(|(id, _)| id.clone()).collect(),
-            syncs: syncs
-                .map(|(name, sync)| (name.clone(), ScopeSync { model: sync.model.clone(), sides: sync.sides.clone() }))
-                .collect(),
-        }
-    }
-
-    pub(super) fn scope<'a>(&'a self, tenant: &'a TenantId) -> Scope<'a> {
-        Scope { tenant, connections: &self.connections, syncs: &self.syncs }
     }
 }
 

@@ -3,7 +3,7 @@
 //! # Layout
 //!
 //! * [`state`]: what handlers can reach. `auth`: who calls, and with it whose data. `input`: what they send.
-//! * `records`, `identity`, `erasures`, `changes`, `conflicts`, `connections`, `syncs`, `deliveries`, `quarantine`, `issues`, `webhooks`, `live`, `repo`, `health`:
+//! * `records`, `identity`, `erasures`, `changes`, `conflicts`, `connections`, `syncs`, `deliveries`, `quarantine`, `issues`, `metrics`, `webhooks`, `live`, `repo`, `health`:
 //!   the routes, one file per resource, each with the forms in which it shows things.
 //! * `page`, `origin`: forms that several resources share. `messages`: how the live feed's messages look.
 //! * [`problem`]: every error. `layers`: what each request passes. `openapi`: the document made from the routes.
@@ -22,6 +22,7 @@ mod issues;
 mod layers;
 mod live;
 mod messages;
+mod metrics;
 mod openapi;
 mod origin;
 mod page;
@@ -51,6 +52,8 @@ pub fn router(state: AppState) -> Router {
     let served = get(async move || ([(header::CONTENT_TYPE, "application/json")], description));
     // Some clients put a slash behind an address, and end their process where a handshake is refused.
     let router = router.route("/v1/openapi.json", served).route("/v1/repo/", get(repo::repo));
+    // Not a part of the API: another reader, another credential, another format.
+    let router = router.route("/metrics", get(metrics::metrics));
     layers::wrap(router.with_state(state))
 }
 

@@ -141,6 +141,11 @@ impl Problem {
         Self { kind, detail: detail.into(), errors: Vec::new(), headers: Vec::new() }
     }
 
+    /// Its status.
+    pub const fn status(&self) -> StatusCode {
+        self.kind.status()
+    }
+
     /// An error that lies in one field or query parameter.
     pub fn field(kind: Kind, field: impl Into<String>, message: impl Into<String>) -> Self {
         let fault = FieldFault { field: field.into(), message: message.into() };

@@ -18,7 +18,9 @@ use crate::{
         commands::{Commands, Principal},
         documents::Documents,
     },
+    issues::{OwnScope, ScopeSync},
     live::FeedHub,
+    metrics::Metrics,
     repo::{RepoHub, Tokens},
     store::Store,
 };
@@ -38,6 +40,8 @@ pub struct AppState {
     pub repo: Arc<RepoState>,
     /// Places for webhooks that are taken in at once: [`super::webhooks::AT_ONCE_MAX`].
     pub webhooks: Arc<Semaphore>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
 }
 
 /// What the automerge-repo endpoint needs.
@@ -123,6 +127,18 @@ impl Facts {
         let mut of_connections = self.connections.values().map(|connection| &connection.tenant);
         let mut of_syncs = self.syncs.values().map(|sync| &sync.tenant);
         of_connections.any(|known| known == tenant) || of_syncs.any(|known| known == tenant)
+    }
+
+    /// The tenant's part of the configuration, as issues and metrics see it.
+    pub(super) fn own_scope(&self, tenant: &TenantId) -> OwnScope {
+        let connections = self.connections.iter().filter(|(_, connection)| connection.tenant == *tenant);
+        let syncs = self.syncs.iter().filter(|(_, sync)| sync.tenant == *tenant);
+        OwnScope {
+            connections: connections.map(|(id, _)| id.clone()).collect(),
+            syncs: syncs
+                .map(|(name, sync)| (name.clone(), ScopeSync { model: sync.model.clone(), sides: sync.sides.clone() }))
+                .collect(),
+        }
     }
 
     /// The model, or a 404 that lists those there are.

@@ -4,7 +4,10 @@
 //! time, each of at most [`super::BODY_BYTES_MAX`] bytes that must arrive within [`BODY_WITHIN`]. Further ones are answered at once with 503 and
 //! `Retry-After`: providers deliver again, and polling finds what they do not.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use axum::{
     body::Bytes,
@@ -19,7 +22,7 @@ use super::{
     input::{Segments, unread},
     problem::{Kind, Problem, Problems},
 };
-use crate::engine::commands::IncomingWebhook;
+use crate::{engine::commands::IncomingWebhook, metrics::instruments::WebhookOutcome};
 
 /// How many deliveries are taken in at once, over all connections. Each holds its body, so this bounds their memory.
 pub const AT_ONCE_MAX: usize = 128;
@@ -52,15 +55,30 @@ async fn receive(
     Segments(connection): Segments<ConnectionId>,
     request: Request,
 ) -> Result<StatusCode, Problem> {
+    let begun = Instant::now();
+    let answer = take(&state, &connection, request).await;
+    let outcome = match &answer {
+        Ok(0) => WebhookOutcome::Duplicate,
+        Ok(_) => WebhookOutcome::Received,
+        Err(problem) if problem.status().is_client_error() => WebhookOutcome::Refused,
+        Err(_) => WebhookOutcome::Failed,
+    };
+    let known = state.facts.connections.contains_key(&connection).then_some(&connection);
+    state.metrics.instruments().webhook(known, outcome, begun.elapsed());
+    answer.map(|_| StatusCode::ACCEPTED)
+}
+
+/// Hands the webhook on; returns how many of its hints are new.
+async fn take(state: &AppState, connection: &ConnectionId, request: Request) -> Result<usize, Problem> {
     let _place = state.webhooks.try_acquire().map_err(|_| {
         Problem::unavailable(format!("{AT_ONCE_MAX} webhooks are being taken in already: deliver this one again"))
     })?;
     let webhook = tokio::time::timeout(BODY_WITHIN, read(request)).await.map_err(|_| {
         Problem::new(Kind::TooSlow, format!("the body did not arrive within {} s", BODY_WITHIN.as_secs()))
     })??;
-    let hints = state.commands.webhook(&connection, webhook).await?;
+    let hints = state.commands.webhook(connection, webhook).await?;
     tracing::debug!(%connection, hints, "a webhook was taken in");
-    Ok(StatusCode::ACCEPTED)
+    Ok(hints)
 }
 
 async fn read(request: Request) -> Result<IncomingWebhook, Problem> {

@@ -74,6 +74,22 @@ pub struct ScopeSync {
     pub sides: BTreeMap<ConnectionId, ObjectName>,
 }
 
+/// A tenant's part of the configuration.
+#[derive(Clone, Debug, Default)]
+pub struct OwnScope {
+    /// The tenant's connections, by name.
+    pub connections: Vec<ConnectionId>,
+    /// The tenant's syncs.
+    pub syncs: BTreeMap<String, ScopeSync>,
+}
+
+impl OwnScope {
+    /// The same, lent to whoever lists or counts issues.
+    pub fn scope<'a>(&'a self, tenant: &'a TenantId) -> Scope<'a> {
+        Scope { tenant, connections: &self.connections, syncs: &self.syncs }
+    }
+}
+
 impl Scope<'_> {
     /// The sync that keeps this model's records the same in this connection.
     fn sync_of(&self, connection: &ConnectionId, model: &ModelName) -> Option<&str> {

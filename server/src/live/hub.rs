@@ -98,6 +98,11 @@ impl FeedHub {
         self.seats.taken(tenant)
     }
 
+    /// How many sockets and long-polls all tenants together hold open.
+    pub fn seats_taken_in_all(&self) -> usize {
+        self.seats.taken_in_all()
+    }
+
     /// Ends every socket and every long-poll, so that a graceful shutdown need not wait for them.
     pub fn close(&self) {
         self.closing.cancel();

@@ -44,6 +44,11 @@ impl Seats {
         Some(Seat { taken: Arc::clone(&self.taken), tenant: tenant.clone() })
     }
 
+    /// How many seats all tenants together hold.
+    pub(super) fn taken_in_all(&self) -> usize {
+        lock(&self.taken).values().sum()
+    }
+
     /// How many seats the tenant holds.
     pub(super) fn taken(&self, tenant: &TenantId) -> usize {
         lock(&self.taken).get(tenant).copied().unwrap_or_default()

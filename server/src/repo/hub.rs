@@ -33,6 +33,7 @@ pub struct RepoHub {
     sockets: Mutex<Sockets>,
     admissions: DefaultDirectRateLimiter,
     next_socket: AtomicU64,
+    changes_refused: AtomicU64,
     closing: CancellationToken,
 }
 
@@ -162,6 +163,7 @@ impl RepoHub {
             sockets: Mutex::default(),
             admissions: RateLimiter::direct(Quota::per_second(rate)),
             next_socket: AtomicU64::new(1),
+            changes_refused: AtomicU64::new(0),
             closing: CancellationToken::new(),
         })
     }
@@ -213,6 +215,7 @@ impl RepoHub {
     /// Notes that a change was refused that came by a credential; `true` where that has happened too often, and it is kept out for a
     /// while: a client that comes back every few seconds with the same bad change must not cost anything.
     pub(crate) fn refused(&self, tenant: &TenantId, credential: &str) -> bool {
+        self.changes_refused.fetch_add(1, Ordering::Relaxed);
         let mut sockets = lock(&self.sockets);
         let (now, key) = (Instant::now(), (tenant.clone(), credential.to_owned()));
         let penance = self.limits.penance;
@@ -239,6 +242,11 @@ impl RepoHub {
             Entry::Occupied(_) => return None,
         }
         Some(Named { hub: self.clone(), key })
+    }
+
+    /// How many changes were refused since the service started.
+    pub fn changes_refused(&self) -> u64 {
+        self.changes_refused.load(Ordering::Relaxed)
     }
 
     /// How many sockets are open.

@@ -31,6 +31,7 @@ use crate::{
     failpoint::{Point, reach},
     http::{self, AppState, RepoState},
     live::FeedHub,
+    metrics::Metrics,
     repo::{RepoHub, Tokens},
     secrets::SecretsKey,
     store::{
@@ -117,6 +118,7 @@ impl Service {
             facts,
             repo: Arc::new(repo_state),
             webhooks: Arc::new(Semaphore::new(http::webhooks::AT_ONCE_MAX)),
+            metrics: Arc::new(Metrics::new(engine.tally().clone(), config.server.metrics_token.as_ref())),
         };
         let drain = CancellationToken::new();
         let drained = drain.clone().cancelled_owned();
@@ -211,7 +213,7 @@ pub(crate) async fn sessions(
 ) -> Result<BTreeMap<ConnectionId, Arc<Session>>, ServiceError> {
     let client: Arc<dyn HttpClient> = Arc::new(ReqwestClient::new()?);
     let key = Arc::new(secrets_key(config)?);
-    Ok(open_sessions(config, store, &client, &key, &CancellationToken::new()).await?)
+    Ok(open_sessions(config, store, &client, &key, &Arc::default(), &CancellationToken::new()).await?)
 }
 
 /// The name of this database among the stores that peers of the automerge-repo protocol know; the same after each start.

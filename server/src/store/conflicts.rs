@@ -24,6 +24,9 @@ pub trait Conflicts {
     /// One conflict.
     async fn get_conflict(&self, id: ConflictId) -> Result<Option<ConflictRow>, StoreError>;
 
+    /// The number of open conflicts, found by an index of their own.
+    async fn count_open_conflicts(&self) -> Result<u64, StoreError>;
+
     /// The numbers of open and closed conflicts.
     async fn count_conflicts(&self) -> Result<ConflictCount, StoreError>;
 }

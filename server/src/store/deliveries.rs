@@ -29,6 +29,9 @@ pub trait Deliveries {
     /// Dirty or parked deliveries, by connection and record, at most `limit` (clamped to 1..=1000).
     async fn list_deliveries(&self, query: &DeliveryQuery) -> Result<Vec<DeliveryRow>, StoreError>;
 
+    /// What waits to be written to one connection, found by an index of what is owed.
+    async fn measure_outbox(&self, connection: &ConnectionId, now: Millis) -> Result<OutboxMeasure, StoreError>;
+
     /// The numbers of deliveries of one connection, or of all.
     async fn count_deliveries(&self, connection: Option<&ConnectionId>) -> Result<DeliveryCount, StoreError>;
 }
@@ -81,4 +84,17 @@ pub struct DeliveryCount {
     pub dirty: u64,
     /// Replicas that wait for a person.
     pub parked: u64,
+}
+
+/// What waits to be written to one connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OutboxMeasure {
+    /// Replicas with something to send that is not due yet.
+    pub waiting: u64,
+    /// Replicas with something to send now.
+    pub due: u64,
+    /// Replicas that wait for a person.
+    pub parked: u64,
+    /// Since when the one that is due the longest has been due.
+    pub oldest_due: Option<Millis>,
 }

@@ -22,6 +22,9 @@ pub trait Mending {
     /// Notes that the record's document is damaged and could not be rebuilt. One that is noted already keeps its first time.
     async fn note_damage(&self, record: RecordId, what: &str, at: Millis) -> Result<(), StoreError>;
 
+    /// How many records are noted as damaged.
+    async fn count_damaged(&self) -> Result<u64, StoreError>;
+
     /// The records that are noted as damaged, by id, after `after`, at most `limit` (clamped to 1..=[`DAMAGED_PAGE_MAX`]).
     async fn damaged_records(&self, after: Option<RecordId>, limit: u32) -> Result<Vec<DamagedRecord>, StoreError>;
 }

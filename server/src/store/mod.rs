@@ -71,9 +71,21 @@ pub trait Store: keys::Keys + Send + Sync {
     /// Whether the database can be read and written right now; the readiness probe calls it.
     async fn probe(&self) -> Result<(), StoreError>;
 
+    /// How much space its files take.
+    async fn size(&self) -> Result<StoreSize, StoreError>;
+
     /// Waits for running transactions, folds the write-ahead log into the database and closes it. Later calls fail with
     /// [`StoreError::Closed`].
     async fn close(&self) -> Result<(), StoreError>;
+}
+
+/// How much space a store takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StoreSize {
+    /// The data, in bytes.
+    pub database_bytes: u64,
+    /// What was written and is not folded into the data yet, in bytes.
+    pub log_bytes: u64,
 }
 
 /// One tenant's data.

@@ -50,7 +50,7 @@ pub(crate) struct Vocabulary {
 /// A connector and its provider.
 pub(crate) struct Subject {
     pub(crate) connector: Arc<dyn Connector>,
-    integration: Integration,
+    pub(crate) integration: Integration,
     pub(crate) credentials: Credentials,
     pub(crate) words: Vocabulary,
     pub(crate) users: SideDoor,

@@ -17,7 +17,7 @@ use syncline_core::{
     time::Millis,
 };
 use syncline_server::{
-    config::Repo,
+    config::{Repo, Secret},
     engine::{
         commands::Principal,
         documents::{Documents, DocumentsError, Lent},
@@ -28,6 +28,7 @@ use syncline_server::{
         webhooks::AT_ONCE_MAX,
     },
     live::{FeedHub, Limits},
+    metrics::Metrics,
     repo::{Holder, Offer, Reception, RepoHub, Tokens},
     store::{
         Store, StoreError,
@@ -50,11 +51,15 @@ pub(crate) const GLOBEX_KEY: &str = "globex-key";
 /// A key bound to no tenant.
 pub(crate) const OPERATOR_KEY: &str = "operator-key";
 
+/// What opens the metrics.
+pub(crate) const METRICS_TOKEN: &str = "metrics-token-0123456789";
+
 /// A running API.
 pub(crate) struct Api {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) hub: Arc<FeedHub>,
     pub(crate) pen: Arc<Pen>,
+    pub(crate) metrics: Arc<Metrics>,
     pub(crate) router: Router,
     pub(crate) contract: Arc<Contract>,
     /// The places for webhooks.
@@ -99,6 +104,15 @@ impl Api {
 
     /// An API whose live feed has bounds of its own.
     pub(crate) async fn bounded(limits: Limits) -> Self {
+        Self::with(limits, Some(METRICS_TOKEN)).await
+    }
+
+    /// An API whose configuration has no token for the metrics.
+    pub(crate) async fn without_metrics_token() -> Self {
+        Self::with(Limits::default(), None).await
+    }
+
+    async fn with(limits: Limits, metrics_token: Option<&str>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(folder.path().join("syncline.db")).await.unwrap());
         for (key, name, tenant) in [
@@ -124,6 +138,7 @@ impl Api {
             options: Repo::default(),
         });
         let webhooks = Arc::new(Semaphore::new(AT_ONCE_MAX));
+        let metrics = Arc::new(Metrics::new(Arc::default(), metrics_token.map(Secret::new).as_ref()));
         let state = AppState {
             store: store.clone(),
             commands: pen.clone(),
@@ -131,11 +146,12 @@ impl Api {
             facts,
             repo,
             webhooks: webhooks.clone(),
+            metrics: metrics.clone(),
         };
         let router = router(state);
         let document = send(&router, Request::get("/v1/openapi.json").body(Body::empty()).unwrap()).await;
         let contract = Arc::new(Contract::new(document.body).unwrap());
-        Self { store, hub, pen, router, contract, webhooks, _folder: folder }
+        Self { store, hub, pen, metrics, router, contract, webhooks, _folder: folder }
     }
 
     /// Who the key `ACME_KEY` is.
@@ -147,6 +163,16 @@ impl Api {
     pub(crate) fn ask(&self, method: Method, path: &str) -> Ask<'_> {
         Ask { api: self, method, path: path.to_owned(), headers: HeaderMap::new(), body: Body::empty() }
             .header("authorization", &format!("Bearer {ACME_KEY}"))
+    }
+
+    /// Asks for the metrics with a token, or without one. They are no part of the contract.
+    pub(crate) async fn scrape(&self, token: Option<&str>) -> (Reply, String) {
+        let mut request = Request::get("/metrics").body(Body::empty()).unwrap();
+        if let Some(token) = token {
+            request.headers_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
+        }
+        let (reply, bytes) = exchange(&self.router, request).await;
+        (reply, String::from_utf8(bytes).unwrap())
     }
 
     pub(crate) async fn get(&self, path: &str) -> Reply {

@@ -23,10 +23,10 @@ use syncline_server::{
 use crate::harness::{Api, GLOBEX_KEY};
 
 /// Stands in every text that a provider or a user has chosen.
-const CANARY: &str = "canary@private.example";
+pub(crate) const CANARY: &str = "canary@private.example";
 
 /// A record, by its number.
-fn record(number: u8) -> RecordId {
+pub(crate) fn record(number: u8) -> RecordId {
     RecordId::created(&Api::acme().tenant, &"contact".into(), &number.to_string())
 }
 
@@ -64,7 +64,7 @@ fn expected() -> Vec<(IssueKind, String, Vec<String>)> {
 }
 
 /// One of everything.
-async fn furnish(api: &Api) {
+pub(crate) async fn furnish(api: &Api) {
     let who = Api::acme();
     let store = api.store.tenant(&who.tenant);
     let dirty =

@@ -8,6 +8,7 @@ mod harness;
 mod identity;
 mod issues;
 mod live;
+mod metrics;
 mod operations;
 mod pen;
 mod records;

@@ -435,7 +435,8 @@ impl Commands for Pen {
             request.path_and_query,
             request.body.len()
         ))?;
-        Ok(1)
+        // A body of nothing brings nothing new.
+        Ok(usize::from(!request.body.is_empty()))
     }
 
     fn webhook_counts(&self, connection: &ConnectionId) -> Option<WebhookCounts> {

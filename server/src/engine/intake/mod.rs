@@ -24,6 +24,7 @@ mod working;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
+    time::Instant,
 };
 
 use syncline_core::{
@@ -445,7 +446,9 @@ impl Intake {
             reach(Point::QuarantineBefore);
         }
         reach(Point::IntakeBefore);
+        let begun = Instant::now();
         let committed = self.store.tenant(&plan.tenant).commit(batch).await?;
+        self.tally.instruments.committed(begun.elapsed());
         reach(Point::IntakeCommitted);
         if sets_aside {
             reach(Point::QuarantineAfter);

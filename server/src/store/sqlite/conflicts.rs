@@ -16,6 +16,12 @@ use crate::store::{
 const COLUMNS: &str = "SELECT c.pk, r.id, c.model, c.conflict, c.closed_at, c.closed_by, c.choice \
      FROM conflicts c JOIN records r ON r.pk = c.record WHERE c.tenant = ";
 
+/// The statement of metrics, for the test that looks at its plan.
+#[cfg(test)]
+pub(super) const HOT: [&str; 1] = [COUNT_OPEN];
+
+const COUNT_OPEN: &str = "SELECT count(*) FROM conflicts WHERE tenant = ? AND closed_at IS NULL";
+
 /// The most rows in one answer.
 const PAGE_MAX: u32 = 1_000;
 
@@ -50,6 +56,11 @@ impl Conflicts for SqliteTenant {
         sql.push_bind(names.pk).push(" AND c.pk = ").push_bind(id.0);
         let row = sql.build().fetch_optional(self.readers()).await?;
         row.as_ref().map(decode_conflict).transpose()
+    }
+
+    async fn count_open_conflicts(&self) -> Result<u64, StoreError> {
+        let Some(names) = self.names() else { return Ok(0) };
+        Ok(unsigned(sqlx::query_scalar(COUNT_OPEN).bind(names.pk).fetch_one(self.readers()).await?))
     }
 
     async fn count_conflicts(&self) -> Result<ConflictCount, StoreError> {

@@ -17,15 +17,15 @@ use super::{
 };
 use crate::store::{
     StoreError,
-    deliveries::{Deliveries, DeliveryCount, DeliveryQuery, DeliveryRow, DeliveryState},
+    deliveries::{Deliveries, DeliveryCount, DeliveryQuery, DeliveryRow, DeliveryState, OutboxMeasure},
 };
 
 /// The most rows in one answer.
 const PAGE_MAX: u32 = 1_000;
 
-/// The statements that workers ask again and again, for the test that looks at their plans.
+/// The statements that workers and metrics ask again and again, for the test that looks at their plans.
 #[cfg(test)]
-pub(super) const HOT: [&str; 2] = [DUE, NEXT_DUE];
+pub(super) const HOT: [&str; 3] = [DUE, NEXT_DUE, OUTBOX];
 
 /// What is owed of a damaged record waits until its document has been made again.
 const DUE: &str = "SELECT r.id FROM replicas p CROSS JOIN records r ON r.pk = p.record \
@@ -41,6 +41,9 @@ const NEXT_DUE: &str = "SELECT p.due FROM replicas p CROSS JOIN records r ON r.p
     AND NOT EXISTS (SELECT 1 FROM held_deletes h WHERE h.source IN (0, p.connection) AND h.record = p.record \
         AND (h.source = 0 OR h.standing = 0)) \
     ORDER BY p.due LIMIT 1";
+
+const OUTBOX: &str = "SELECT p.delivery, count(*), count(*) FILTER (WHERE p.due <= ?), min(p.due) FROM replicas p \
+    WHERE p.connection = ? AND p.delivery <> 0 GROUP BY p.delivery";
 
 #[async_trait]
 impl Deliveries for SqliteTenant {
@@ -68,6 +71,24 @@ impl Deliveries for SqliteTenant {
         let Some(names) = self.names() else { return Ok(Vec::new()) };
         let rows = list(&names, query).build().fetch_all(self.readers()).await?;
         rows.iter().map(|row| decode_delivery(&names, row)).collect()
+    }
+
+    async fn measure_outbox(&self, connection: &ConnectionId, now: Millis) -> Result<OutboxMeasure, StoreError> {
+        let mut measure = OutboxMeasure::default();
+        let Some(side) = self.names().and_then(|names| names.number(connection)) else { return Ok(measure) };
+        for row in sqlx::query(OUTBOX).bind(now.0).bind(side).fetch_all(self.readers()).await? {
+            let (number, due) = (unsigned(row.try_get(1)?), unsigned(row.try_get(2)?));
+            match row.try_get::<i64, _>(0)? {
+                DIRTY => {
+                    (measure.due, measure.waiting) = (due, number.saturating_sub(due));
+                    let oldest = row.try_get::<Option<i64>, _>(3)?.map(Millis);
+                    measure.oldest_due = oldest.filter(|oldest| *oldest <= now);
+                }
+                PARKED => measure.parked = number,
+                _ => {}
+            }
+        }
+        Ok(measure)
     }
 
     async fn count_deliveries(&self, connection: Option<&ConnectionId>) -> Result<DeliveryCount, StoreError> {

@@ -9,7 +9,7 @@ use syncline_core::{
 
 use super::{
     SqliteTenant,
-    codec::{decode_id, id_bytes},
+    codec::{decode_id, id_bytes, unsigned},
 };
 use crate::store::{
     StoreError,
@@ -46,6 +46,12 @@ impl Mending for SqliteTenant {
         .execute(tx.connection())
         .await?;
         tx.commit().await
+    }
+
+    async fn count_damaged(&self) -> Result<u64, StoreError> {
+        let Some(names) = self.names() else { return Ok(0) };
+        let count = sqlx::query_scalar("SELECT count(*) FROM damages WHERE tenant = ?");
+        Ok(unsigned(count.bind(names.pk).fetch_one(self.readers()).await?))
     }
 
     async fn damaged_records(&self, after: Option<RecordId>, limit: u32) -> Result<Vec<DamagedRecord>, StoreError> {

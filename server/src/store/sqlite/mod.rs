@@ -4,7 +4,7 @@
 //!
 //! * [`open`], [`writer`], [`script`], [`names`], [`failure`]: the database as a whole.
 //! * [`codec`], [`values`], [`replicas`]: what rows hold.
-//! * [`check`], [`copy`]: databases as files: whether one is sound, backups of one.
+//! * [`check`], [`copy`], `size`: databases as files: whether one is sound, backups of one, the space that it takes.
 //! * [`commit`]: the one transaction that changes records. [`postbox`]: webhooks, stored together.
 //! * every other module implements the trait of the same name in [`crate::store`].
 
@@ -36,6 +36,7 @@ mod records;
 mod replicas;
 mod retention;
 mod script;
+mod size;
 mod syncs;
 mod values;
 mod writer;
@@ -55,7 +56,7 @@ use self::{
     postbox::Postbox,
     writer::Writer,
 };
-use super::{CommitBatch, CommitError, Committed, Store, StoreError, TenantStore};
+use super::{CommitBatch, CommitError, Committed, Store, StoreError, StoreSize, TenantStore};
 
 /// The setting that holds the next free tick.
 const NEXT_TICK: &str = "next_tick";
@@ -149,6 +150,10 @@ impl Store for SqliteStore {
         sqlx::query("SELECT 1 FROM settings").fetch_optional(&self.shared.readers).await?;
         // Beginning takes the write lock, which a locked or read-only database refuses.
         self.shared.writer.begin().await?.roll_back().await
+    }
+
+    async fn size(&self) -> Result<StoreSize, StoreError> {
+        size::of(&self.shared.readers).await
     }
 
     async fn close(&self) -> Result<(), StoreError> {

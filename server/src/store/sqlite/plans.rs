@@ -2,7 +2,7 @@
 
 use sqlx::{AssertSqlSafe, Row};
 
-use super::{SqliteStore, commit, deliveries, documents, feed, held, identity, intake, issues, quarantine};
+use super::{SqliteStore, commit, conflicts, deliveries, documents, feed, held, identity, intake, issues, quarantine};
 
 /// What a statement may read from end to end: what the caller gave it, and what it has found by an index itself.
 const GIVEN: [&str; 8] = ["CONSTANT", "v", "ids", "wanted", "json_each", "(subquery-1)", "(subquery-2)", "f"];
@@ -15,6 +15,7 @@ async fn hot_statements_find_their_rows_by_an_index() {
     statements.extend(
         [
             &intake::HOT[..],
+            &conflicts::HOT,
             &deliveries::HOT,
             &documents::HOT,
             &feed::HOT,
