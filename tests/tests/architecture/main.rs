@@ -6,6 +6,7 @@ mod fail_points;
 mod files;
 mod providers;
 mod purity;
+mod rows;
 mod source;
 
 use std::path::PathBuf;
