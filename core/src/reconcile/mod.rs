@@ -12,7 +12,7 @@
 //! * [`agree`]: after every input: which replicas agree with the record, and which are to be written.
 //! * [`prepare`]: computes what a delivery sends and opens the intent.
 //! * [`receipt`]: closes the intent.
-//! * [`renew`]: a long history begins anew. [`rebuild`]: a damaged document is made again.
+//! * [`renew`]: a long history begins anew. [`mod@rebuild`]: a damaged document is made again.
 //! * [`identity`]: what a person decides about which object is which record; [`unite`] and [`part`] are its halves that
 //!   concern two records.
 

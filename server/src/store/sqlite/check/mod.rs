@@ -4,7 +4,7 @@
 //! # Layout
 //!
 //! * this file: what is found, and the order of looking. [`documents`]: documents one by one. [`ties`]: what rows say of one
-//!   another. [`repair`]: what can be mended without losing anything.
+//!   another. [`mod@repair`]: what can be mended without losing anything.
 
 mod documents;
 mod repair;
