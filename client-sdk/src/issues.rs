@@ -24,8 +24,8 @@ pub struct Issue {
     pub model: Option<String>,
     /// The record.
     pub record: Option<RecordId>,
-    /// The connected account.
-    pub connection: String,
+    /// The connected account; `None` where it is about the record itself, or about what the product's clients did.
+    pub connection: Option<String>,
     /// The provider's kind of object.
     pub object: Option<String>,
     /// The provider's id of the object.
@@ -36,6 +36,9 @@ pub struct Issue {
     pub since: Option<String>,
     /// How often it was tried.
     pub attempts: Option<u64>,
+    /// How many deletes are held back, where it is about those.
+    #[serde(default)]
+    pub deletes: Option<u64>,
     /// What happened, in a sentence that quotes no value.
     pub cause: String,
     /// What to do, in a sentence.

@@ -121,7 +121,7 @@ fn table(output: Output, page: &Page<Issue>) -> io::Result<()> {
     let rows = page.items.iter().map(|issue| {
         vec![
             Item::text(&issue.kind).tone(if issue.replayable { Tone::Bad } else { Tone::Warn }),
-            Item::text(&issue.connection),
+            Item::maybe(issue.connection.as_ref()),
             Item::maybe(issue.record.as_ref().map(ToString::to_string).or_else(|| issue.external_id.clone())),
             Item::maybe(issue.field.as_ref()),
             Item::maybe(issue.since.as_ref()).tone(Tone::Dim),
@@ -148,12 +148,13 @@ fn explain(output: Output, issue: &Issue) -> io::Result<()> {
         row("tenant", Some(issue.tenant.clone())),
         row("sync", issue.sync.clone()),
         row("record", record),
-        row("connection", Some(issue.connection.clone())),
+        row("connection", issue.connection.clone()),
         row("object", issue.object.clone()),
         row("object id", issue.external_id.clone()),
         row("field", issue.field.clone()),
         row("since", issue.since.clone()),
         row("attempts", issue.attempts.map(|attempts| attempts.to_string())),
+        row("deletes", issue.deletes.map(|deletes| deletes.to_string())),
         row("code", issue.code.clone()),
         row("error", issue.error.clone()),
         row("shown at", Some(issue.resource.clone())),

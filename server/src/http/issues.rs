@@ -99,8 +99,8 @@ struct IssueView {
     /// The record.
     #[schema(format = "uuid")]
     record: Option<String>,
-    /// The connected account.
-    connection: String,
+    /// The connected account; null where it is about the record itself, or about what the product's clients did.
+    connection: Option<String>,
     /// The provider's kind of object.
     object: Option<String>,
     /// The provider's id of the object.
@@ -112,6 +112,8 @@ struct IssueView {
     since: Option<String>,
     /// How often it was tried.
     attempts: Option<u64>,
+    /// How many deletes are held back, where it is about those.
+    deletes: Option<u64>,
     /// What happened, in a sentence that quotes no value.
     cause: String,
     /// What to do, in a sentence.
@@ -193,8 +195,9 @@ async fn get(
 
 /// Tries again what an issue is about.
 ///
-/// A delivery or field is sent again, an object is read again, a paused sync goes on, and a connection or sync that fails is
-/// tried now. What needs a decision instead is refused with 409 and says which command makes it.
+/// A delivery or field is sent again, an object is read again, a damaged document is looked for in its log again, a paused sync goes
+/// on, and a connection or sync that fails is tried now. What needs a decision instead is refused with 409 and says which command
+/// makes it.
 #[utoipa::path(
     post,
     path = "/v1/issues/{id}/replay",
@@ -209,7 +212,7 @@ async fn replay(
     Segments(id): Segments<String>,
 ) -> Result<StatusCode, Problem> {
     let issue = read(&state, &who, &id).await?;
-    try_again(&state, &issue).await?;
+    try_again(&state, &who, &issue).await?;
     Ok(StatusCode::ACCEPTED)
 }
 
@@ -235,7 +238,7 @@ async fn replay_all(
     let next = issues.last().filter(|_| issues.len() >= limit as usize).map(|(place, _)| place.to_text());
     let mut view = ReplayedView { replayed: 0, refused: Vec::new(), next_cursor: next };
     for (_, issue) in issues {
-        match try_again(&state, &issue).await {
+        match try_again(&state, &who, &issue).await {
             Ok(()) => view.replayed += 1,
             // The store or the service is at fault, not the issue: the others would fare no better.
             Err(error @ CommandError::Unavailable(_)) => return Err(error.into()),
@@ -274,7 +277,7 @@ async fn read(state: &AppState, who: &Principal, id: &str) -> Result<Issue, Prob
 }
 
 /// Tries again what the issue is about.
-async fn try_again(state: &AppState, issue: &Issue) -> Result<(), CommandError> {
+async fn try_again(state: &AppState, who: &Principal, issue: &Issue) -> Result<(), CommandError> {
     if !issue.kind.can_replay() {
         return Err(CommandError::Conflict(format!(
             "{}: {}; use `{}`",
@@ -293,6 +296,13 @@ async fn try_again(state: &AppState, issue: &Issue) -> Result<(), CommandError> 
             let verb = if issue.kind == IssueKind::SyncPaused { Steering::Resume } else { Steering::Trigger };
             commands.steer(tenant, sync, Some(connection), verb).await
         }
+        IssueId::Document(record) => {
+            let gone = || CommandError::NotFound(format!("there is no record {record}"));
+            let model = issue.model.as_ref().ok_or_else(gone)?;
+            commands.rebuild(who, model, *record, false).await.map(drop)
+        }
+        // Answered, not tried again.
+        IssueId::Deletes { .. } => Ok(()),
         IssueId::Connection(connection) => {
             for (name, sync) in &state.facts.syncs {
                 if sync.tenant == *tenant && sync.sides.contains_key(connection) {
@@ -319,12 +329,13 @@ impl IssueView {
             sync: issue.sync,
             model: issue.model.map(|model| model.to_string()),
             record: issue.record.map(|record| record.to_string()),
-            connection: issue.connection.to_string(),
+            connection: issue.connection.map(|connection| connection.to_string()),
             object: issue.object.map(|object| object.to_string()),
             external_id: issue.external_id.map(|id| id.to_string()),
             field: issue.field,
             since: issue.since.map(|at| at.to_rfc3339()),
             attempts: issue.attempts,
+            deletes: issue.deletes,
             error: issue.error.filter(|_| details),
         }
     }
@@ -332,9 +343,11 @@ impl IssueView {
 
 impl Place for IssuePlace {
     fn to_text(&self) -> String {
-        let (connection, seen) = (&self.connection, self.seen);
+        let connection = self.connection.as_ref().map_or("", |connection| connection.as_str());
+        let seen = self.seen;
         match self.step {
             IssueStep::Whole => format!("{connection}.whole.0.0.{seen}"),
+            IssueStep::Document(record) => format!("{connection}.document.0.{record}.{seen}"),
             IssueStep::Replica(MarkedPlace { marks, row }) => format!("{connection}.replica.{}.{row}.{seen}", marks.0),
             IssueStep::Row(cause, row) => format!("{connection}.{}.0.{}.{seen}", cause.as_str(), row.0),
         }
@@ -344,12 +357,15 @@ impl Place for IssuePlace {
         let mut parts = text.split('.');
         let (connection, step) = (parts.next()?, parts.next()?);
         let (first, second, seen) = (parts.next()?, parts.next()?, parts.next()?.parse().ok()?);
-        let row: i64 = second.parse().ok()?;
         let step = match step {
             "whole" => IssueStep::Whole,
-            "replica" => IssueStep::Replica(MarkedPlace { marks: Marks(first.parse().ok()?), row }),
-            cause => IssueStep::Row(QuarantineCause::parse(cause)?, QuarantineId(row)),
+            "document" => IssueStep::Document(second.parse().ok()?),
+            "replica" => {
+                IssueStep::Replica(MarkedPlace { marks: Marks(first.parse().ok()?), row: second.parse().ok()? })
+            }
+            cause => IssueStep::Row(QuarantineCause::parse(cause)?, QuarantineId(second.parse().ok()?)),
         };
-        parts.next().is_none().then(|| Self { connection: ConnectionId::new(connection), step, seen })
+        let connection = (!connection.is_empty()).then(|| ConnectionId::new(connection));
+        parts.next().is_none().then_some(Self { connection, step, seen })
     }
 }

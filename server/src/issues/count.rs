@@ -6,7 +6,7 @@ use syncline_core::ids::ConnectionId;
 
 use super::{
     IssueKind, Scope,
-    list::{IssueQuery, list},
+    list::{IssueQuery, held_deletes, list},
 };
 use crate::store::{StoreError, TenantStore, issues::Marks};
 
@@ -22,7 +22,8 @@ pub async fn of_connection(
     scope: Scope<'_>,
     connection: &ConnectionId,
 ) -> Result<BTreeMap<IssueKind, u64>, StoreError> {
-    let mut counts: BTreeMap<IssueKind, u64> = IssueKind::ALL.into_iter().map(|kind| (kind, 0)).collect();
+    let mut counts: BTreeMap<IssueKind, u64> =
+        IssueKind::ALL.into_iter().filter(|kind| *kind != IssueKind::DocumentDamaged).map(|kind| (kind, 0)).collect();
     let mut add = |kind, number| *counts.entry(kind).or_default() += number;
     for (marks, number) in store.count_marked(connection).await? {
         let kinds = IssueKind::ALL.into_iter().filter(|kind| kind.marks() != Marks::default());
@@ -37,10 +38,23 @@ pub async fn of_connection(
         IssueKind::SyncWaitingApproval,
         IssueKind::SyncDegraded,
         IssueKind::RemoteFieldMissing,
+        IssueKind::DeletesHeld,
     ];
     let query = IssueQuery { kinds: whole.into(), connection: Some(connection.clone()), after: None, limit: WHOLE_MAX };
     for (_, issue) in list(store, scope, &query).await? {
         add(issue.kind, 1);
     }
     Ok(counts)
+}
+
+/// How many issues of each kind a tenant has that are no connection's.
+///
+/// # Errors
+/// The store's.
+pub async fn of_tenant(store: &dyn TenantStore, scope: Scope<'_>) -> Result<BTreeMap<IssueKind, u64>, StoreError> {
+    let held = held_deletes(store, scope, None).await?;
+    Ok(BTreeMap::from([
+        (IssueKind::DeletesHeld, held.len() as u64),
+        (IssueKind::DocumentDamaged, store.count_damaged().await?),
+    ]))
 }

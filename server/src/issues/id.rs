@@ -45,6 +45,15 @@ pub enum IssueId {
     },
     /// A quarantined row.
     Row(QuarantineId),
+    /// Deletes of a sync that are held back.
+    Deletes {
+        /// The sync.
+        sync: String,
+        /// The connection that showed them; `None`: the product's own clients asked for them.
+        connection: Option<ConnectionId>,
+    },
+    /// A record's document.
+    Document(RecordId),
 }
 
 impl fmt::Display for IssueId {
@@ -56,6 +65,9 @@ impl fmt::Display for IssueId {
             Self::Delivery { connection, record } => write!(f, "delivery.{connection}.{record}"),
             Self::Field { connection, record, field } => write!(f, "field.{connection}.{record}.{field}"),
             Self::Row(row) => write!(f, "row.{}", row.0),
+            Self::Deletes { sync, connection: Some(connection) } => write!(f, "deletes.{sync}.{connection}"),
+            Self::Deletes { sync, connection: None } => write!(f, "deletes.{sync}"),
+            Self::Document(record) => write!(f, "document.{record}"),
         }
     }
 }
@@ -85,6 +97,10 @@ impl FromStr for IssueId {
                 Ok(Self::Field { connection: first.into(), record: record(second)?, field: field.into() })
             }
             ("row", None, None) => Ok(Self::Row(QuarantineId(first.parse().map_err(|_| NoIssue)?))),
+            ("deletes", connection, None) => {
+                Ok(Self::Deletes { sync: first.into(), connection: connection.map(ConnectionId::from) })
+            }
+            ("document", None, None) => Ok(Self::Document(record(Some(first))?)),
             _ => Err(NoIssue),
         }
     }
@@ -104,10 +120,25 @@ mod tests {
             IssueId::Delivery { connection: "acme-crm".into(), record },
             IssueId::Field { connection: "acme-crm".into(), record, field: "first_name".into() },
             IssueId::Row(QuarantineId(7)),
+            IssueId::Deletes { sync: "contacts".into(), connection: Some("acme-crm".into()) },
+            IssueId::Deletes { sync: "contacts".into(), connection: None },
+            IssueId::Document(record),
         ] {
             assert_eq!(id.to_string().parse(), Ok(id));
         }
-        for text in ["", "row", "row.x", "row.1.2", "connection.", "delivery.acme-crm.no-uuid", "field.a.b", "sync.a"] {
+        for text in [
+            "",
+            "row",
+            "row.x",
+            "row.1.2",
+            "document.7",
+            "deletes",
+            "deletes.a.b.c",
+            "connection.",
+            "delivery.acme-crm.no-uuid",
+            "field.a.b",
+            "sync.a",
+        ] {
             assert_eq!(text.parse::<IssueId>(), Err(NoIssue), "{text}");
         }
     }

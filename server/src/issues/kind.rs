@@ -37,11 +37,15 @@ pub enum IssueKind {
     ObjectQuarantined,
     /// An object could be several records, or belongs to another one.
     ObjectAmbiguous,
+    /// More deletes came at once than may pass without a person.
+    DeletesHeld,
+    /// A record's document is damaged, and nothing proves what it was.
+    DocumentDamaged,
 }
 
 impl IssueKind {
     /// Every kind, in the order of this list.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::AuthorizationRevoked,
         Self::SyncPaused,
         Self::SyncWaitingApproval,
@@ -56,6 +60,8 @@ impl IssueKind {
         Self::FieldWaiting,
         Self::ObjectQuarantined,
         Self::ObjectAmbiguous,
+        Self::DeletesHeld,
+        Self::DocumentDamaged,
     ];
 
     /// The kind in one word, as the API and metrics show it.
@@ -75,6 +81,8 @@ impl IssueKind {
             Self::FieldWaiting => "field_waiting",
             Self::ObjectQuarantined => "object_quarantined",
             Self::ObjectAmbiguous => "object_ambiguous",
+            Self::DeletesHeld => "deletes_held",
+            Self::DocumentDamaged => "document_damaged",
         }
     }
 
@@ -86,9 +94,9 @@ impl IssueKind {
     /// Whether trying again can help, and harms nothing.
     pub const fn can_replay(self) -> bool {
         match self {
-            // The first needs a decision, not another try; the second settles itself once its request can no longer land,
-            // and a try before that could write twice; the third is a question to a person.
-            Self::SyncWaitingApproval | Self::DeliveryUncertain | Self::FieldUndecided => false,
+            // An uncertain write settles itself once its request can no longer land, and a try before that could write twice;
+            // the others are questions to a person, and another try answers none.
+            Self::SyncWaitingApproval | Self::DeliveryUncertain | Self::FieldUndecided | Self::DeletesHeld => false,
             _ => true,
         }
     }

@@ -1,16 +1,23 @@
-//! Pages of issues. The list walks the tenant's connections by name and, in each, what is wrong with it as a whole, then its
-//! marked replicas, then its quarantined rows: each step goes along an index from the place where the page before ended.
+//! Pages of issues. The list begins with what is no connection's, then walks the tenant's connections by name and, in each, what is
+//! wrong with it as a whole, then its marked replicas, then its quarantined rows: each step goes along an index from the place where
+//! the page before ended.
 
 use std::collections::BTreeSet;
 
-use syncline_core::{ids::ConnectionId, outbox::Delivery, replica::ParkCause};
+use syncline_core::{
+    ids::{ConnectionId, RecordId},
+    outbox::Delivery,
+    replica::ParkCause,
+};
 
 use super::{Issue, IssueId, IssueKind, Scope};
 use crate::{
     engine::schema::{SCHEMA, SchemaState},
     store::{
         StoreError, TenantStore,
+        held::{DeleteSource, Standing},
         issues::{MarkedPlace, MarkedQuery, MarkedReplica, Marks},
+        mending::DamagedRecord,
         quarantine::{QuarantineCause, QuarantineId, QuarantineRow},
         syncs::{Phase, SyncState},
     },
@@ -32,19 +39,21 @@ pub struct IssueQuery {
 /// A place in the list of issues.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IssuePlace {
-    /// The connection.
-    pub connection: ConnectionId,
+    /// The connection; `None`, which comes first: none.
+    pub connection: Option<ConnectionId>,
     /// What of the connection.
     pub step: IssueStep,
     /// How many issues of what the step names come before the next one.
     pub seen: u32,
 }
 
-/// What of a connection is listed.
+/// What of a connection, or of what is no connection's, is listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IssueStep {
-    /// The connection as a whole, and its sides of syncs.
+    /// The connection as a whole, and its sides of syncs; of no connection, the deletes that clients asked for.
     Whole,
+    /// The record whose document is damaged.
+    Document(RecordId),
     /// The marked replica at this place.
     Replica(MarkedPlace),
     /// The quarantined row of this cause.
@@ -70,11 +79,14 @@ pub async fn list(
 ) -> Result<Vec<(IssuePlace, Issue)>, StoreError> {
     let mut walk = Walk { store, scope, query, found: Vec::new() };
     let after = query.after.as_ref();
+    if query.connection.is_none() && after.is_none_or(|after| after.connection.is_none()) {
+        walk.tenant(after.map(|after| (after.step, after.seen))).await?;
+    }
     for connection in scope.connections {
         let wanted = query.connection.as_ref().is_none_or(|wanted| wanted == connection);
-        let begun = after.is_none_or(|after| *connection >= after.connection);
+        let begun = after.is_none_or(|after| Some(connection) >= after.connection.as_ref());
         if wanted && begun && !walk.is_full() {
-            let from = after.filter(|after| after.connection == *connection);
+            let from = after.filter(|after| after.connection.as_ref() == Some(connection));
             walk.connection(connection, from.map(|after| (after.step, after.seen))).await?;
         }
     }
@@ -94,9 +106,15 @@ pub async fn get(store: &dyn TenantStore, scope: Scope<'_>, id: &IssueId) -> Res
             let replica = store.marked_replica(*record, connection).await?;
             replica.map(|replica| of_replica(scope, &replica)).unwrap_or_default()
         }
+        IssueId::Deletes { connection, .. } => held_deletes(store, scope, connection.as_ref()).await?,
+        IssueId::Document(record) => {
+            let damaged = store.damaged_record(*record).await?;
+            damaged.map(|damaged| of_document(scope, damaged)).into_iter().collect()
+        }
         IssueId::Row(row) => store.get_quarantined(*row).await?.map(|row| of_row(scope, row)).into_iter().collect(),
     };
-    let known = |issue: &Issue| scope.connections.contains(&issue.connection);
+    let known =
+        |issue: &Issue| issue.connection.as_ref().is_none_or(|connection| scope.connections.contains(connection));
     Ok(issues.into_iter().find(|issue| issue.id == *id && known(issue)))
 }
 
@@ -109,6 +127,32 @@ impl Walk<'_> {
         self.query.kinds.is_empty() || self.query.kinds.contains(&kind)
     }
 
+    /// What is no connection's.
+    async fn tenant(&mut self, after: Option<(IssueStep, u32)>) -> Result<(), StoreError> {
+        if let None | Some((IssueStep::Whole, _)) = after
+            && self.wants(IssueKind::DeletesHeld)
+        {
+            let issues = held_deletes(self.store, self.scope, None).await?;
+            self.take(None, IssueStep::Whole, after.map_or(0, |(_, seen)| seen), issues);
+        }
+        let mut record = match after {
+            Some((IssueStep::Document(record), _)) => Some(record),
+            _ => None,
+        };
+        while !self.is_full() && self.wants(IssueKind::DocumentDamaged) {
+            let limit = u32::try_from(self.query.limit - self.found.len()).unwrap_or(u32::MAX);
+            let damaged = self.store.damaged_records(record, limit).await?;
+            let Some(last) = damaged.last().map(|damaged| damaged.record) else { break };
+            for damaged in damaged {
+                let step = IssueStep::Document(damaged.record);
+                let issue = of_document(self.scope, damaged);
+                self.take(None, step, 0, vec![issue]);
+            }
+            record = Some(last);
+        }
+        Ok(())
+    }
+
     async fn connection(
         &mut self,
         connection: &ConnectionId,
@@ -117,7 +161,7 @@ impl Walk<'_> {
         if let None | Some((IssueStep::Whole, _)) = after {
             let issues = whole(self.store, self.scope, connection).await?;
             let seen = after.map_or(0, |(_, seen)| seen);
-            self.take(connection, IssueStep::Whole, seen, issues);
+            self.take(Some(connection), IssueStep::Whole, seen, issues);
         }
         if !matches!(after, Some((IssueStep::Row(..), _))) {
             let after = match after {
@@ -150,7 +194,7 @@ impl Walk<'_> {
             for replica in replicas {
                 let seen = after.filter(|(place, _)| *place == replica.place).map_or(0, |(_, seen)| seen);
                 let issues = of_replica(self.scope, &replica);
-                self.take(connection, IssueStep::Replica(replica.place), seen, issues);
+                self.take(Some(connection), IssueStep::Replica(replica.place), seen, issues);
             }
             place = Some(last);
         }
@@ -175,7 +219,7 @@ impl Walk<'_> {
                 for row in rows {
                     let step = IssueStep::Row(cause, row.id);
                     let issue = of_row(self.scope, row);
-                    self.take(connection, step, 0, vec![issue]);
+                    self.take(Some(connection), step, 0, vec![issue]);
                 }
                 row = Some(last);
             }
@@ -183,13 +227,13 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn take(&mut self, connection: &ConnectionId, step: IssueStep, seen: u32, issues: Vec<Issue>) {
+    fn take(&mut self, connection: Option<&ConnectionId>, step: IssueStep, seen: u32, issues: Vec<Issue>) {
         for (number, issue) in (1..).zip(issues).skip(seen as usize) {
             if self.is_full() {
                 return;
             }
             if self.wants(issue.kind) {
-                let place = IssuePlace { connection: connection.clone(), step, seen: number };
+                let place = IssuePlace { connection: connection.cloned(), step, seen: number };
                 self.found.push((place, issue));
             }
         }
@@ -202,7 +246,7 @@ async fn whole(store: &dyn TenantStore, scope: Scope<'_>, connection: &Connectio
     let revoked = store.revocation(connection).await?;
     if let Some(revocation) = &revoked {
         let id = IssueId::Connection(connection.clone());
-        let issue = blank(scope, id, IssueKind::AuthorizationRevoked, connection);
+        let issue = blank(scope, id, IssueKind::AuthorizationRevoked, Some(connection));
         issues.push(Issue { since: Some(revocation.at), error: Some(revocation.why.clone()), ..issue });
     }
     for (name, sync) in scope.syncs.iter().filter(|(_, sync)| sync.sides.contains_key(connection)) {
@@ -219,17 +263,59 @@ async fn whole(store: &dyn TenantStore, scope: Scope<'_>, connection: &Connectio
         let schema = text.and_then(|text| serde_json::from_str::<SchemaState>(&text).ok()).unwrap_or_default();
         if let Some(kind) = kind_of_phase(&state, &schema, revoked.is_some()) {
             let id = IssueId::Side { sync: name.clone(), connection: connection.clone() };
-            let issue = blank(scope, id, kind, connection);
+            let issue = blank(scope, id, kind, Some(connection));
             issues.push(about(Issue { since: state.since, error: state.last_error.clone(), ..issue }));
         }
         for (field, lost) in &schema.lost {
             let id = IssueId::RemoteField { sync: name.clone(), connection: connection.clone(), field: field.clone() };
-            let issue = blank(scope, id, IssueKind::RemoteFieldMissing, connection);
+            let issue = blank(scope, id, IssueKind::RemoteFieldMissing, Some(connection));
             let field = Some(field.clone());
             issues.push(about(Issue { field, since: Some(lost.since), error: Some(lost.to_string()), ..issue }));
         }
     }
+    issues.extend(held_deletes(store, scope, Some(connection)).await?);
     Ok(issues)
+}
+
+/// The deletes that one source showed and that wait for a person: one issue for each sync.
+pub(super) async fn held_deletes(
+    store: &dyn TenantStore,
+    scope: Scope<'_>,
+    connection: Option<&ConnectionId>,
+) -> Result<Vec<Issue>, StoreError> {
+    let source = connection.map_or(DeleteSource::Clients, |connection| DeleteSource::Connection(connection.clone()));
+    let mut issues = Vec::new();
+    for guard in store.delete_guards().await?.into_iter().filter(|guard| guard.source == source) {
+        let (Some(question), Some(sync)) = (guard.state.question(), scope.syncs.get(&guard.sync)) else { continue };
+        let counts = store.count_held(&guard.sync).await?;
+        let id = IssueId::Deletes { sync: guard.sync.clone(), connection: connection.cloned() };
+        issues.push(Issue {
+            model: Some(sync.model.clone()),
+            object: connection.and_then(|connection| sync.sides.get(connection).cloned()),
+            since: Some(question.since),
+            deletes: Some(counts.get(&(source.clone(), Standing::Waits)).copied().unwrap_or_default()),
+            error: Some(format!(
+                "{} deletes of {} known, shown by: {}",
+                question.deletes,
+                question.known,
+                question.signal.as_str()
+            )),
+            sync: Some(guard.sync),
+            ..blank(scope, id, IssueKind::DeletesHeld, connection)
+        });
+    }
+    Ok(issues)
+}
+
+fn of_document(scope: Scope<'_>, damaged: DamagedRecord) -> Issue {
+    let DamagedRecord { record, model, found_at, what } = damaged;
+    Issue {
+        model: Some(model),
+        record: Some(record),
+        since: Some(found_at),
+        error: Some(what),
+        ..blank(scope, IssueId::Document(record), IssueKind::DocumentDamaged, None)
+    }
 }
 
 fn kind_of_phase(state: &SyncState, schema: &SchemaState, revoked: bool) -> Option<IssueKind> {
@@ -260,7 +346,7 @@ fn of_replica(scope: Scope<'_>, replica: &MarkedReplica) -> Vec<Issue> {
     };
     let delivery = |kind| {
         let id = IssueId::Delivery { connection: connection.clone(), record: *record };
-        blank(scope, id, kind, connection)
+        blank(scope, id, kind, Some(connection))
     };
     let mut issues = Vec::new();
     match (&replica.delivery, &replica.uncertain) {
@@ -290,7 +376,7 @@ fn of_replica(scope: Scope<'_>, replica: &MarkedReplica) -> Vec<Issue> {
             field: Some(parked.field.to_string()),
             since: Some(parked.at),
             error: Some(parked.reason.clone()),
-            ..blank(scope, id, kind, connection)
+            ..blank(scope, id, kind, Some(connection))
         }));
     }
     issues
@@ -307,11 +393,11 @@ fn of_row(scope: Scope<'_>, row: QuarantineRow) -> Issue {
         since: Some(row.at),
         attempts: Some(attempts),
         error: Some(row.reason),
-        ..blank(scope, IssueId::Row(id), kind, &row.connection)
+        ..blank(scope, IssueId::Row(id), kind, Some(&row.connection))
     }
 }
 
-fn blank(scope: Scope<'_>, id: IssueId, kind: IssueKind, connection: &ConnectionId) -> Issue {
+fn blank(scope: Scope<'_>, id: IssueId, kind: IssueKind, connection: Option<&ConnectionId>) -> Issue {
     Issue {
         id,
         kind,
@@ -319,12 +405,13 @@ fn blank(scope: Scope<'_>, id: IssueId, kind: IssueKind, connection: &Connection
         sync: None,
         model: None,
         record: None,
-        connection: connection.clone(),
+        connection: connection.cloned(),
         object: None,
         external_id: None,
         field: None,
         since: None,
         attempts: None,
+        deletes: None,
         error: None,
     }
 }

@@ -38,8 +38,8 @@ pub struct Issue {
     pub model: Option<ModelName>,
     /// The record.
     pub record: Option<RecordId>,
-    /// The connected account.
-    pub connection: ConnectionId,
+    /// The connected account; `None` where it is about the record itself, or about what the product's clients did.
+    pub connection: Option<ConnectionId>,
     /// The provider's object name.
     pub object: Option<ObjectName>,
     /// The provider's id of the object.
@@ -50,6 +50,8 @@ pub struct Issue {
     pub since: Option<Millis>,
     /// How often it was tried.
     pub attempts: Option<u64>,
+    /// How many deletes are held back, where it is about those.
+    pub deletes: Option<u64>,
     /// The words in which it was reported. They may quote values, so they are shown only to whoever asks for them.
     pub error: Option<String>,
 }

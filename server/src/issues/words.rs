@@ -9,7 +9,7 @@ const CODE_LEN_MAX: usize = 64;
 impl Issue {
     /// What happened, in a sentence.
     pub fn cause(&self) -> String {
-        let connection = &self.connection;
+        let connection = self.connection.as_ref().map_or("?", |connection| connection.as_str());
         let object = self.object.as_ref().map_or("object", |object| object.as_str());
         let field = self.field.as_deref().unwrap_or("?");
         let sync = self.sync.as_deref().unwrap_or("?");
@@ -59,6 +59,21 @@ impl Issue {
                     "{object} of `{connection}` could be several records, or belongs to another one; nothing was linked"
                 )
             }
+            IssueKind::DeletesHeld => {
+                let (number, seen) = (self.deletes.unwrap_or_default(), match &self.connection {
+                    Some(connection) => format!("objects of `{connection}` are gone"),
+                    None => "records were deleted by the product's clients".to_owned(),
+                });
+                format!(
+                    "{number} {seen} at once, more than sync `{sync}` lets pass without a person: none of it was carried out in \
+                     another system, and edits go on"
+                )
+            }
+            IssueKind::DocumentDamaged => {
+                "the record's document is damaged, and its log does not prove what it was: nothing is written of the record to any \
+                 account, readings of it wait in quarantine, and all other records go on"
+                    .to_owned()
+            }
         }
     }
 
@@ -101,15 +116,29 @@ impl Issue {
                 "link it to the record that it is, or separate it as a record of its own; or make the match unique in one of the \
                  systems and replay"
             }
+            IssueKind::DeletesHeld => {
+                "look at where they came from; `syncline syncs approve` carries them out, `syncline syncs reject` brings back what is \
+                 gone; each object is read once more before that"
+            }
+            IssueKind::DocumentDamaged => {
+                "restore a backup if the whole database is in doubt; replay if its log was mended; else rebuild it with \
+                 `--from-values`, as a new history with the values that stand"
+            }
         }
     }
 
     /// The command that does it, or that shows what to do it with.
     pub fn command(&self) -> String {
         let sync = self.sync.as_deref().unwrap_or("<sync>");
+        let side = self.connection.as_ref().map(|side| format!(" --connection {side}")).unwrap_or_default();
         match self.kind {
-            IssueKind::SyncPaused => format!("syncline syncs resume {sync} --connection {}", self.connection),
-            IssueKind::SyncWaitingApproval => format!("syncline syncs approve {sync} --connection {}", self.connection),
+            IssueKind::SyncPaused => format!("syncline syncs resume {sync}{side}"),
+            IssueKind::SyncWaitingApproval => format!("syncline syncs approve {sync}{side}"),
+            IssueKind::DeletesHeld => format!("syncline syncs status {sync}"),
+            IssueKind::DocumentDamaged => match (&self.model, &self.record) {
+                (Some(model), Some(record)) => format!("syncline records rebuild {model} {record}"),
+                _ => format!("syncline issues replay {}", self.id),
+            },
             IssueKind::FieldUndecided => match &self.record {
                 Some(record) => format!("syncline conflicts list --record {record}"),
                 None => "syncline conflicts list".to_owned(),
@@ -141,13 +170,14 @@ impl Issue {
 
     /// Where the API shows what the issue is about.
     pub fn resource(&self) -> String {
+        let connection = self.connection.as_ref().map_or("?", |connection| connection.as_str());
         match (&self.kind, &self.model, &self.record, &self.sync) {
             (IssueKind::FieldUndecided, _, Some(record), _) => format!("/v1/conflicts?record={record}"),
             (_, Some(model), Some(record), _) => format!("/v1/records/{model}/{record}"),
             (IssueKind::ObjectQuarantined | IssueKind::ObjectAmbiguous, ..) => {
-                format!("/v1/quarantine?connection={}", self.connection)
+                format!("/v1/quarantine?connection={connection}")
             }
-            (IssueKind::AuthorizationRevoked, ..) | (_, _, _, None) => format!("/v1/connections/{}", self.connection),
+            (IssueKind::AuthorizationRevoked, ..) | (_, _, _, None) => format!("/v1/connections/{connection}"),
             (_, _, _, Some(sync)) => format!("/v1/syncs/{sync}"),
         }
     }
@@ -166,12 +196,13 @@ mod tests {
             sync: None,
             model: None,
             record: None,
-            connection: "acme-crm".into(),
+            connection: Some("acme-crm".into()),
             object: None,
             external_id: None,
             field: None,
             since: None,
             attempts: None,
+            deletes: None,
             error: Some(error.to_owned()),
         }
     }

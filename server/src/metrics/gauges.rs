@@ -22,6 +22,9 @@ use crate::{
 /// A gauge of seconds.
 type Seconds = Gauge<f64, AtomicU64>;
 
+/// The label value of issues that are no connection's.
+const NONE: &str = "(none)";
+
 /// The label value of deletes that the product's own clients asked for. No configured name has parentheses.
 const CLIENTS: &str = "(clients)";
 
@@ -111,6 +114,10 @@ impl Gauges {
         self.feed.inc_by(signed(store.feed_span().await?.head.0));
         self.conflicts.inc_by(signed(store.count_open_conflicts().await?));
         self.damaged.inc_by(signed(store.count_damaged().await?));
+        for (kind, number) in count::of_tenant(store, own.scope(store.tenant())).await? {
+            let label = OfIssue { kind: kind.as_str(), connection: NONE.to_owned() };
+            self.issues.get_or_create(&label).inc_by(signed(number));
+        }
         for id in &own.connections {
             let connection = instruments.label(id.as_str());
             for (kind, number) in count::of_connection(store, own.scope(store.tenant()), id).await? {

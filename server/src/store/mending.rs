@@ -25,6 +25,9 @@ pub trait Mending {
     /// How many records are noted as damaged.
     async fn count_damaged(&self) -> Result<u64, StoreError>;
 
+    /// One record, if it is noted as damaged.
+    async fn damaged_record(&self, record: RecordId) -> Result<Option<DamagedRecord>, StoreError>;
+
     /// The records that are noted as damaged, by id, after `after`, at most `limit` (clamped to 1..=[`DAMAGED_PAGE_MAX`]).
     async fn damaged_records(&self, after: Option<RecordId>, limit: u32) -> Result<Vec<DamagedRecord>, StoreError>;
 }

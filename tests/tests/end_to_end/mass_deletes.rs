@@ -169,8 +169,17 @@ async fn vanish(server: &Server<'_>, account: Account<'_>) -> Vec<(String, Strin
     gone
 }
 
-/// Waits until so many deletes of a source wait for a person, and shows the question; clients have no connection.
+/// Waits until so many deletes of a source wait for a person, and shows the question, which is an issue as well; clients have no
+/// connection.
 async fn waits(server: &Server<'_>, connection: &str, number: usize) -> Json {
+    eventually("the deletes are an issue", async || {
+        let issues = server.api.all("/v1/issues?kind=deletes_held").await;
+        let told = issues
+            .iter()
+            .any(|issue| issue["connection"].as_str().unwrap_or_default() == connection && issue["deletes"] == number);
+        if told { Ok(()) } else { Err(format!("{issues:?}")) }
+    })
+    .await;
     eventually("the deletes wait", async || {
         let sync = server.api.get("/v1/syncs/contacts").await;
         let held = sync["held_deletes"].as_array().expect("a list");

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use axum::http::Method;
 use serde_json::{Value as Json, json};
 use syncline_core::{
+    guard::{Coming, DeleteGuard, GuardState, Signal},
     ids::{ConnectionId, RecordId},
     outbox::Delivery,
     time::Millis,
@@ -15,6 +16,7 @@ use syncline_server::{
     store::{
         CommitBatch, TenantStore,
         connections::Revocation,
+        held::{DeleteSource, GuardPut, HeldWrite},
         quarantine::{QuarantineCause, Quarantined},
         syncs::{CheckpointPut, Phase, Stream, SyncState},
     },
@@ -60,6 +62,12 @@ fn expected() -> Vec<(IssueKind, String, Vec<String>)> {
         (IssueKind::FieldWaiting, field(6, "stage"), again(6)),
         (IssueKind::ObjectQuarantined, "row.1".into(), vec!["replay acme 1".into()]),
         (IssueKind::ObjectAmbiguous, "row.2".into(), vec!["replay acme 2".into()]),
+        (IssueKind::DeletesHeld, "deletes.contacts.acme-crm".into(), Vec::new()),
+        (
+            IssueKind::DocumentDamaged,
+            format!("document.{}", record(7)),
+            vec![format!("rebuild acme contact {} false", record(7))],
+        ),
     ]
 }
 
@@ -109,6 +117,8 @@ pub(crate) async fn furnish(api: &Api) {
         ..CommitBatch::default()
     };
     api.pen.commit(&who.tenant, batch).await;
+    store.note_damage(record(7), CANARY, Millis(6)).await.unwrap();
+    hold(api, DeleteSource::Connection("acme-crm".into()), 1).await;
     put_phase(store.as_ref(), "contacts", "acme-crm", Phase::Degraded).await;
     // The connection's own issue says it all.
     put_phase(store.as_ref(), "contacts", "acme-desk", Phase::ReauthNeeded).await;
@@ -116,6 +126,18 @@ pub(crate) async fn furnish(api: &Api) {
     put_phase(store.as_ref(), "leads", "acme-desk", Phase::Paused).await;
     let revocation = Revocation { at: Millis(8), why: format!("invalid_grant: {CANARY}"), configured: "1".into() };
     assert!(store.put_revocation(&"acme-desk".into(), Some(&revocation)).await.unwrap());
+}
+
+/// Holds the delete of one record back, of eight that one source showed at once.
+async fn hold(api: &Api, source: DeleteSource, number: u8) {
+    let mut state = GuardState::default();
+    let coming = Coming { deletes: 8, known: 24, signal: Signal::Named };
+    assert!(!state.admit(&DeleteGuard::default(), 3_600_000, Millis(5), coming));
+    let object = source.connection().map(|_| CANARY.into());
+    let (sync, at) = ("contacts".to_owned(), Millis(5));
+    let held = HeldWrite::Hold { sync: sync.clone(), source: source.clone(), record: record(number), object, at };
+    let guards = vec![GuardPut { sync, source, state }];
+    api.pen.commit(&Api::acme().tenant, CommitBatch { held: vec![held], guards, ..CommitBatch::default() }).await;
 }
 
 async fn put_phase(store: &dyn TenantStore, sync: &str, connection: &str, phase: Phase) {
@@ -164,7 +186,10 @@ async fn every_kind_of_issue_is_listed_explained_and_tried_again() {
         assert_eq!(issue.body["since"].is_string(), *kind != IssueKind::DeliveryFailing, "{word}");
         let detailed = api.get(&format!("/v1/issues/{id}?details=true")).await;
         let told = detailed.body["error"].as_str().unwrap();
-        assert!(told.contains(CANARY) || *kind == IssueKind::RemoteFieldMissing, "{word}: {told}");
+        assert!(
+            told.contains(CANARY) || matches!(kind, IssueKind::RemoteFieldMissing | IssueKind::DeletesHeld),
+            "{word}: {told}"
+        );
 
         let replay = api.ask(Method::POST, &format!("/v1/issues/{id}/replay")).send().await;
         if calls.is_empty() {
@@ -182,6 +207,32 @@ async fn every_kind_of_issue_is_listed_explained_and_tried_again() {
         "INVALID_EMAIL_ADDRESS"
     );
     api.ask(Method::POST, "/v1/issues/replay").send().await.refused(400, "kind");
+}
+
+#[tokio::test]
+async fn what_is_no_connections_is_listed_first_and_explained() {
+    let api = Api::start().await;
+    furnish(&api).await;
+    hold(&api, DeleteSource::Clients, 2).await;
+    let first = api.get("/v1/issues?limit=2").await;
+    let ids: Vec<String> = (0..2).map(|place| first.text(&format!("/items/{place}/id"))).collect();
+    assert_eq!(ids, ["deletes.contacts".to_owned(), format!("document.{}", record(7))]);
+    assert!(first.items().iter().all(|issue| issue["connection"].is_null()), "{}", first.body);
+    let held = api.get("/v1/issues/deletes.contacts").await;
+    assert_eq!((held.number("/deletes"), held.text("/resource").as_str()), (1, "/v1/syncs/contacts"));
+    assert!(held.text("/cause").contains("1 records were deleted by the product's clients"), "{}", held.body);
+    api.ask(Method::POST, "/v1/issues/deletes.contacts/replay")
+        .send()
+        .await
+        .refused(409, "syncline syncs status contacts");
+    let shown = api.get("/v1/issues/deletes.contacts.acme-crm").await;
+    assert!(shown.text("/cause").contains("1 objects of `acme-crm` are gone"), "{}", shown.body);
+    assert_eq!(api.get("/v1/issues?kind=deletes_held&connection=acme-crm").await.items().len(), 1);
+    let document = api.get(&format!("/v1/issues/document.{}", record(7))).await;
+    assert_eq!(document.text("/command"), format!("syncline records rebuild contact {}", record(7)));
+    for over in ["deletes.leads".to_owned(), "deletes.contacts.acme-desk".into(), format!("document.{}", record(6))] {
+        api.get(&format!("/v1/issues/{over}")).await.refused(404, "over");
+    }
 }
 
 #[tokio::test]

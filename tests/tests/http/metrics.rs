@@ -13,11 +13,7 @@ use syncline_core::{
     remote::{ProviderError, Remedy},
     time::Millis,
 };
-use syncline_server::store::{
-    CommitBatch,
-    held::{DeleteSource, HeldWrite},
-    syncs::{Phase, SyncState},
-};
+use syncline_server::store::syncs::{Phase, SyncState};
 
 use crate::{
     harness::{ACME_KEY, Api, METRICS_TOKEN, OPERATOR_KEY},
@@ -143,16 +139,7 @@ fn documented() -> BTreeMap<String, (String, BTreeSet<String>)> {
 async fn stir(api: &Api) {
     furnish(api).await;
     let who = Api::acme();
-    let held = HeldWrite::Hold {
-        sync: "contacts".into(),
-        source: DeleteSource::Connection("acme-crm".into()),
-        record: record(1),
-        object: Some(CANARY.into()),
-        at: Millis(5),
-    };
-    api.pen.commit(&who.tenant, CommitBatch { held: vec![held], ..CommitBatch::default() }).await;
     let store = api.store.tenant(&who.tenant);
-    store.note_damage(record(2), CANARY, Millis(6)).await.unwrap();
     let mut side = SyncState::new("contacts", "acme-crm".into());
     (side.phase, side.last_success_at) = (Phase::Live, Some(Millis(0)));
     store.put_sync_state(&side).await.unwrap();
@@ -212,6 +199,9 @@ async fn every_documented_metric_is_told_and_no_value_of_a_record() {
         ("issues", vec![("kind", "delivery_parked"), crm], 1.0),
         ("issues", vec![("kind", "delivery_parked"), ("connection", "globex-crm")], 0.0),
         ("issues", vec![("kind", "authorization_revoked"), ("connection", "acme-desk")], 1.0),
+        ("issues", vec![("kind", "deletes_held"), crm], 1.0),
+        ("issues", vec![("kind", "deletes_held"), ("connection", "(none)")], 0.0),
+        ("issues", vec![("kind", "document_damaged"), ("connection", "(none)")], 1.0),
         ("deliveries", vec![("standing", "due"), crm], 3.0),
         ("deliveries", vec![("standing", "waiting"), crm], 0.0),
         ("deliveries", vec![("standing", "parked"), crm], 1.0),

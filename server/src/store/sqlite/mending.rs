@@ -1,7 +1,7 @@
 //! Damaged documents of records.
 
 use async_trait::async_trait;
-use sqlx::Row;
+use sqlx::{Row, sqlite::SqliteRow};
 use syncline_core::{
     ids::{ModelName, RecordId},
     time::Millis,
@@ -54,6 +54,19 @@ impl Mending for SqliteTenant {
         Ok(unsigned(count.bind(names.pk).fetch_one(self.readers()).await?))
     }
 
+    async fn damaged_record(&self, record: RecordId) -> Result<Option<DamagedRecord>, StoreError> {
+        let Some(names) = self.names() else { return Ok(None) };
+        let row = sqlx::query(
+            "SELECT r.id, r.model, d.found_at, d.what FROM records r CROSS JOIN damages d ON d.record = r.pk \
+             WHERE r.id = ? AND r.tenant = ?",
+        )
+        .bind(id_bytes(record))
+        .bind(names.pk)
+        .fetch_optional(self.readers())
+        .await?;
+        row.as_ref().map(decode_damaged).transpose()
+    }
+
     async fn damaged_records(&self, after: Option<RecordId>, limit: u32) -> Result<Vec<DamagedRecord>, StoreError> {
         let Some(names) = self.names() else { return Ok(Vec::new()) };
         let rows = sqlx::query(
@@ -65,15 +78,15 @@ impl Mending for SqliteTenant {
         .bind(limit.clamp(1, DAMAGED_PAGE_MAX))
         .fetch_all(self.readers())
         .await?;
-        rows.iter()
-            .map(|row| {
-                Ok(DamagedRecord {
-                    record: decode_id(row.try_get(0)?)?,
-                    model: ModelName::new(row.try_get::<&str, _>(1)?),
-                    found_at: Millis(row.try_get(2)?),
-                    what: row.try_get(3)?,
-                })
-            })
-            .collect()
+        rows.iter().map(decode_damaged).collect()
     }
+}
+
+fn decode_damaged(row: &SqliteRow) -> Result<DamagedRecord, StoreError> {
+    Ok(DamagedRecord {
+        record: decode_id(row.try_get(0)?)?,
+        model: ModelName::new(row.try_get::<&str, _>(1)?),
+        found_at: Millis(row.try_get(2)?),
+        what: row.try_get(3)?,
+    })
 }
