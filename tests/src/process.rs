@@ -11,12 +11,13 @@ use serde_json::Value as Json;
 use syncline_server::{engine::clock, failpoint};
 
 /// Variables of the developer's own that the binary would read.
-const OWN_VARIABLES: [&str; 7] = [
+const OWN_VARIABLES: [&str; 8] = [
     "SYNCLINE_API",
     "SYNCLINE_KEY",
     "SYNCLINE_TENANT",
     "SYNCLINE_CONFIG",
     "SYNCLINE_LOG",
+    "SYNCLINE_LOG_FORMAT",
     failpoint::ENVIRONMENT,
     clock::SHIFT,
 ];

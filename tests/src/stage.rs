@@ -207,6 +207,15 @@ impl Stage {
         format!("http://127.0.0.1:{}", self.port)
     }
 
+    /// All secrets that the server is given, and the access tokens that the accounts would take from it at first.
+    pub fn all_secrets(&self) -> Vec<String> {
+        let tokens = [&self.sandbox.salesforce, &self.sandbox.hubspot].map(|running| {
+            let given = &running.as_ref().expect("it was started").credentials;
+            given.integration_token.clone()
+        });
+        self.environment().into_iter().map(|(_, secret)| secret).chain(tokens).collect()
+    }
+
     /// Both emulators.
     pub const fn sandbox(&self) -> &Sandbox {
         &self.sandbox

@@ -20,7 +20,7 @@ pub(crate) struct Serve {
     #[arg(long, env = "SYNCLINE_CONFIG", default_value = "syncline.yaml", value_name = "FILE")]
     config: PathBuf,
     /// The form of log lines, which go to standard error.
-    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    #[arg(long, env = "SYNCLINE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     log: LogFormat,
 }
 

@@ -9,6 +9,7 @@ use syncline_core::{
     value::Fields,
 };
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use super::{
     intake::{Arrival, Batch},
@@ -29,7 +30,7 @@ pub(super) async fn run(sync: Arc<RunningSync>, sides: Vec<Arc<RunningSide>>, st
     loop {
         for side in &sides {
             tokio::select! {
-                () = settle(side) => {}
+                () = settle(side).instrument(side.span("answered")) => {}
                 () = stop.cancelled() => return,
             }
         }

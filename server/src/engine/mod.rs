@@ -9,9 +9,10 @@
 //! * [`inspector`]: whether the provider's object still has the mapped fields. [`schema`]: what is known of it.
 //! * [`writer`]: deliveries of one side.
 //! * [`session`]: a connection's credentials, budgets and retries. [`side`]: what the tasks of a side share.
-//! * [`commands`], [`desk`], `identity`: what HTTP handlers ask, and the answers. `webhooks`: what providers push. [`documents`]: what holders of documents ask.
+//! * [`commands`], [`desk`], `identity`: what HTTP handlers ask, and the answers. `webhooks`: what providers push.
+//!   [`documents`]: what holders of documents ask.
 //! * [`erasure`], [`barred`]: records that are removed for good, and what keeps them from coming back by accident.
-//! * [`clock`], [`tally`]: time and counts. `keeper`: drops what is only kept for a while.
+//! * [`clock`], [`tally`]: time and counts. `told`: what the log tells of failures. `keeper`: drops what is only kept for a while.
 
 mod answered;
 mod barred;
@@ -32,6 +33,7 @@ pub mod session;
 pub mod side;
 mod sweeper;
 pub mod tally;
+mod told;
 mod webhooks;
 mod writer;
 
@@ -48,6 +50,7 @@ use syncline_core::{
 };
 use tokio::{sync::Notify, task::JoinSet};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use crate::{
     config::{Config, InitialCredentials},
@@ -172,9 +175,10 @@ impl Engine {
         let mut tasks = JoinSet::new();
         for side in &sides {
             let _ = side.mapped_objects.set(mapped.get(&side.connection).cloned().unwrap_or_default());
-            tasks.spawn(reader::run(side.clone()));
-            tasks.spawn(looker::run(side.clone()));
-            (0..writer::LANES).for_each(|_| drop(tasks.spawn(writer::run(side.clone()))));
+            tasks.spawn(reader::run(side.clone()).instrument(side.span("reader")));
+            tasks.spawn(looker::run(side.clone()).instrument(side.span("looker")));
+            (0..writer::LANES)
+                .for_each(|_| drop(tasks.spawn(writer::run(side.clone()).instrument(side.span("writer")))));
         }
         for sync in &syncs {
             let of_sync = sides.iter().filter(|side| Arc::ptr_eq(&side.sync, sync)).cloned().collect();

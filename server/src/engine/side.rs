@@ -25,6 +25,7 @@ use super::{
     schema::SchemaState,
     session::Session,
     tally::Tally,
+    told,
 };
 use crate::{
     config::{Approval, MassDelete, Schedule},
@@ -512,6 +513,12 @@ impl RunningSide {
         Ok(state)
     }
 
+    /// What every line of the log says that one of the side's tasks writes.
+    pub fn span(&self, task: &'static str) -> tracing::Span {
+        let tenant = &self.sync.plan.tenant;
+        tracing::info_span!("side", task, %tenant, sync = self.sync.name, connection = %self.connection)
+    }
+
     /// Notes a failed step for people to see.
     pub async fn note_failure(&self, error: &StepError) {
         if self.stop.is_cancelled() {
@@ -522,9 +529,9 @@ impl RunningSide {
             if error.remedy == syncline_core::remote::Remedy::Reauthorise);
         if reauthorise && *self.session.revoked().borrow() {
             // Told once already, by the session.
-            tracing::debug!(sync = %self.sync.name, connection = %self.connection, %error, "a step failed");
+            tracing::debug!(%error, "a step failed");
         } else {
-            tracing::warn!(sync = %self.sync.name, connection = %self.connection, %error, "a step failed");
+            told::step(error);
         }
         let noted = self
             .update(|state| {
@@ -537,7 +544,7 @@ impl RunningSide {
             })
             .await;
         if let Err(error) = noted {
-            tracing::warn!(connection = %self.connection, %error, "the failure could not be stored");
+            tracing::warn!(%error, "the failure could not be stored");
         }
     }
 

@@ -24,6 +24,7 @@ use super::{
     clock::Clock,
     intake::{Arrival, Batch},
     side::{RunningSide, StepError},
+    told,
 };
 use crate::{
     config::Approval,
@@ -115,9 +116,7 @@ async fn round(side: &RunningSide) -> Result<Duration, StepError> {
     if sent > 0 {
         send(side, intents).await?;
     }
-    tracing::debug!(
-        connection = %side.connection, due = due.len(), sent, ?looked, ?prepared, done = ?begun.elapsed(), "deliveries"
-    );
+    tracing::debug!(due = due.len(), sent, ?looked, ?prepared, done = ?begun.elapsed(), "deliveries");
     // Where nothing was sent, everything was merged away, or waits for its time.
     Ok(if sent == 0 { Duration::from_millis(50) } else { Duration::ZERO })
 }
@@ -267,8 +266,10 @@ async fn send(side: &RunningSide, intents: Vec<(RecordId, Intent)>) -> Result<()
     for chunk in requests.chunks(writer.batch_max().max(1)) {
         let results = write(side, writer, chunk.to_vec(), &fields).await;
         reach(Point::WriteAnswered);
+        let mut told = told::Writes::of(side);
         for result in results {
             let Some((record, intent)) = intents.get(result.trace as usize) else { continue };
+            told.note(*record, intent, &result.outcome);
             receipts.push(receipt(side, *record, intent, read_result(side, part, result)));
         }
     }

@@ -152,6 +152,7 @@ async fn principal(state: &AppState, key: Option<&str>, headers: &HeaderMap) -> 
     let hash = KeyHash::of(key.unwrap_or_default());
     let known = state.store.api_key(&hash).await?.filter(|_| key.is_some()).ok_or_else(unauthorized)?;
     let tenant = tenant(state, &known, headers.get(TENANT_HEADER))?;
+    tracing::Span::current().record("tenant", tracing::field::display(&tenant));
     note_use(state, hash, &known);
     Ok(Principal { tenant, name: known.name })
 }

@@ -4,8 +4,8 @@ use std::any::Any;
 
 use axum::{
     Router,
-    extract::{DefaultBodyLimit, Request},
-    http::{HeaderValue, header},
+    extract::{DefaultBodyLimit, MatchedPath, Request},
+    http::{HeaderValue, Method, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
@@ -27,9 +27,13 @@ pub(super) fn wrap(router: Router) -> Router {
         .layer(TraceLayer::new_for_http().make_span_with(span))
 }
 
-/// A span with the path but without query and headers: filters hold personal data, headers hold keys.
+/// A span with the route, and the tenant once it is known. Nothing that callers choose stands in it: paths hold what strangers like,
+/// filters personal data, headers keys.
 fn span(request: &Request) -> tracing::Span {
-    tracing::debug_span!("http", method = %request.method(), path = request.uri().path())
+    let route = request.extensions().get::<MatchedPath>().map_or("(none)", MatchedPath::as_str);
+    let known = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
+    let method = known.iter().find(|known| *known == request.method()).map_or("(other)", Method::as_str);
+    tracing::info_span!("http", method, route, tenant = tracing::field::Empty)
 }
 
 async fn unknown_path(request: Request) -> Problem {

@@ -21,7 +21,11 @@ use syncline_core::{
     time::Millis,
 };
 
-pub use self::{id::IssueId, kind::IssueKind};
+pub use self::{
+    id::IssueId,
+    kind::IssueKind,
+    words::{code_of, is_code},
+};
 
 /// One thing that somebody should know of.
 #[derive(Clone, Debug, PartialEq)]

@@ -156,16 +156,7 @@ impl Issue {
 
     /// The provider's code, where the error begins with one, such as `STRING_TOO_LONG`. A code quotes no value.
     pub fn code(&self) -> Option<&str> {
-        let error = self.error.as_deref()?;
-        let error = error
-            .split_once(" attempts: ")
-            .filter(|(head, _)| head.starts_with("gave up after"))
-            .map_or(error, |(_, rest)| rest);
-        let (code, _) = error.split_once(':')?;
-        let plain = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || matches!(c, '_' | ' ');
-        // A single word in capitals may be somebody's name; codes are made of several, or are an HTTP status.
-        let telling = code.contains('_') && !code.contains(' ') || code.starts_with("HTTP ");
-        (telling && code.len() <= CODE_LEN_MAX && code.chars().all(plain)).then_some(code)
+        code_of(self.error.as_deref()?)
     }
 
     /// Where the API shows what the issue is about.
@@ -181,6 +172,23 @@ impl Issue {
             (_, _, _, Some(sync)) => format!("/v1/syncs/{sync}"),
         }
     }
+}
+
+/// The provider's code that an error's words begin with, if they do.
+pub fn code_of(error: &str) -> Option<&str> {
+    let error = error
+        .split_once(" attempts: ")
+        .filter(|(head, _)| head.starts_with("gave up after"))
+        .map_or(error, |(_, rest)| rest);
+    error.split_once(':').map(|(code, _)| code).filter(|code| is_code(code))
+}
+
+/// Whether the words are a code, which quotes no value.
+pub fn is_code(words: &str) -> bool {
+    let plain = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || matches!(c, '_' | ' ');
+    // A single word in capitals may be somebody's name; codes are made of several, or are an HTTP status.
+    let telling = words.contains('_') && !words.contains(' ') || words.starts_with("HTTP ");
+    telling && words.len() <= CODE_LEN_MAX && words.chars().all(plain)
 }
 
 #[cfg(test)]

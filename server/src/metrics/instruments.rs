@@ -114,7 +114,7 @@ impl Instruments {
 
     /// Counts a call to a provider by what became of it.
     pub fn called(&self, connection: &ConnectionId, failure: Option<&ProviderError>) {
-        let outcome = failure.map_or("ok", |error| word(&error.remedy));
+        let outcome = failure.map_or("ok", |error| outcome_of(&error.remedy));
         let label = OfOutcome { connection: self.label(connection.as_str()), outcome };
         self.calls.get_or_create(&label).inc();
     }
@@ -165,8 +165,8 @@ impl WebhookOutcome {
     }
 }
 
-/// What became of a call that failed, in one word.
-const fn word(remedy: &Remedy) -> &'static str {
+/// What became of a call that failed, in one word, as metrics and the log tell it.
+pub const fn outcome_of(remedy: &Remedy) -> &'static str {
     match remedy {
         Remedy::Refresh => "token_expired",
         Remedy::Reauthorise => "revoked",

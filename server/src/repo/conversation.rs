@@ -169,8 +169,10 @@ impl<'a> Conversation<'a> {
     /// happens too often.
     pub(super) async fn refuse(&mut self, document: DocumentId, reason: &str) -> Result<(), End> {
         let principal = &self.visitor.holder.principal;
-        // Who it was stands in the list of refusals; names may be those of people, and logs are read by many.
-        tracing::warn!(tenant = %principal.tenant, %document, reason, "a client's change was refused");
+        // Who it was and why stands in the list of refusals: names may be those of people, reasons quote what clients send, and logs are
+        // read by many.
+        tracing::warn!(tenant = %principal.tenant, %document, "a client's change was refused: `GET /v1/repo/refusals` says why");
+        tracing::debug!(tenant = %principal.tenant, %document, reason, "a client's change was refused");
         if let Some(open) = self.threads.get_mut(&document) {
             open.blocked = true;
         }

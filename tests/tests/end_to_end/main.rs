@@ -9,6 +9,7 @@ mod erasures;
 mod first_read;
 mod identity;
 mod live;
+mod logs;
 mod mass_deletes;
 mod power_cuts;
 mod shutdown;

@@ -32,9 +32,13 @@ pub(super) fn unencodable(error: serde_json::Error) -> StoreError {
     StoreError::Value(format!("a value cannot be stored as JSON: {error}"))
 }
 
-/// Anything from JSON text; `what` names it for the one who has to repair it.
+/// Anything from JSON text; `what` names it for the one who has to repair it. The error says where it fails rather than at what: it is
+/// logged, and the text may be a record's.
 pub(super) fn decode<T: DeserializeOwned>(what: &str, text: &str) -> Result<T, StoreError> {
-    serde_json::from_str(text).map_err(|error| StoreError::Corrupt(format!("{what} cannot be read: {error}")))
+    serde_json::from_str(text).map_err(|error| {
+        let (kind, line, column) = (error.classify(), error.line(), error.column());
+        StoreError::Corrupt(format!("{what} cannot be read: {kind:?} error at line {line}, column {column}"))
+    })
 }
 
 /// Heads as their bytes in a row.
