@@ -1,4 +1,4 @@
-//! The side door that both emulators share: look at state, act as one of the platform's users, set faults, read the
+//! The side door that all emulators share: look at state, act as one of the platform's users, set faults, read the
 //! ledger. It is served under `/admin` of the same listener, without authentication, because the sandbox listens on
 //! loopback only.
 

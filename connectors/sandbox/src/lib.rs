@@ -1,4 +1,4 @@
-//! Local stand-ins for the HTTP APIs of Salesforce and HubSpot.
+//! Local stand-ins for the HTTP APIs of Salesforce, HubSpot and Zendesk Support.
 //!
 //! They are written from the platforms' documented behaviour alone and know nothing of the program that talks to them:
 //! same paths, shapes, paging, caps, clock resolution, lags, normalisation, deletes, errors, limits and pushes. Each
@@ -17,6 +17,7 @@
 //! | [`admin`] | the side door: state, edits as a user, switches, ledger |
 //! | [`salesforce`] | the Salesforce emulator |
 //! | [`hubspot`] | the HubSpot emulator |
+//! | [`zendesk`] | the Zendesk Support emulator |
 
 pub mod admin;
 pub mod clock;
@@ -27,8 +28,9 @@ pub mod people;
 pub mod salesforce;
 pub mod sandbox;
 pub mod serve;
+pub mod zendesk;
 
 pub use clock::{Micros, SandboxClock};
 pub use faults::FaultProfile;
 pub use people::Population;
-pub use sandbox::{Credentials, Parts, Running, Sandbox, SandboxConfig, SandboxError};
+pub use sandbox::{Credentials, LOOPBACK, Parts, Running, Sandbox, SandboxConfig, SandboxError};

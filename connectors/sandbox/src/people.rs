@@ -25,6 +25,8 @@ pub enum Side {
     Salesforce,
     /// The HubSpot emulator.
     HubSpot,
+    /// The Zendesk emulator, whose users are the people of the HubSpot side, in the opposite order.
+    Zendesk,
 }
 
 /// A person as typed into one platform, before that platform's own normalisation.
@@ -151,6 +153,7 @@ impl People {
         match side {
             Side::Salesforce => row,
             Side::HubSpot => per_system - shared + permute(row, per_system),
+            Side::Zendesk => per_system - shared + (per_system - 1 - row),
         }
     }
 

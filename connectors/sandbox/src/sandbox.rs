@@ -22,9 +22,10 @@ use crate::ledger::Ledger;
 use crate::people::Population;
 use crate::salesforce::{self, SalesforceState};
 use crate::serve::Server;
+use crate::zendesk::{self, ZendeskState};
 
 /// A free port on loopback.
-const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+pub const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// What a sandbox is made of.
 #[derive(Debug, Clone)]
@@ -45,7 +46,11 @@ pub struct SandboxConfig {
     pub salesforce: Option<SocketAddr>,
     /// Where the HubSpot emulator listens; absent: it is not started.
     pub hubspot: Option<SocketAddr>,
-    /// The clock of both, such as a manual one; the wall if absent.
+    /// Where the Zendesk emulator listens; absent, as in the default: it is not started.
+    pub zendesk: Option<SocketAddr>,
+    /// Tickets at the start, where there are tickets.
+    pub tickets: u64,
+    /// The clock of all, such as a manual one; the wall if absent.
     pub clock: Option<Arc<SandboxClock>>,
     /// How far HubSpot's clock is ahead of the machine's, in seconds; negative: behind. Ignored where `clock` is given.
     pub hubspot_ahead_s: i64,
@@ -62,6 +67,8 @@ impl Default for SandboxConfig {
             ledger_entries_max: 1_000_000,
             salesforce: Some(LOOPBACK),
             hubspot: Some(LOOPBACK),
+            zendesk: None,
+            tickets: 200,
             clock: None,
             hubspot_ahead_s: 0,
         }
@@ -96,6 +103,8 @@ pub struct Credentials {
     pub integration_token: String,
     /// A bearer token of an ordinary user that does not expire: writes through it are a user's edits.
     pub user_token: String,
+    /// A secret of the integration that does not expire, where the platform has such: Zendesk's API token.
+    pub api_token: String,
 }
 
 impl Credentials {
@@ -108,6 +117,7 @@ impl Credentials {
             refresh_token: secret("refresh"),
             integration_token: secret("integration"),
             user_token: secret("user"),
+            api_token: secret("api"),
         }
     }
 }
@@ -115,7 +125,7 @@ impl Credentials {
 /// What every emulator is handed at the start.
 #[derive(Debug, Clone)]
 pub struct Parts {
-    /// The clock that both platforms share.
+    /// The clock that the platforms share.
     pub clock: Arc<SandboxClock>,
     /// This platform's switches.
     pub faults: Arc<Faults>,
@@ -150,6 +160,8 @@ pub struct Sandbox {
     pub salesforce: Option<Running>,
     /// The HubSpot emulator, if it was asked for.
     pub hubspot: Option<Running>,
+    /// The Zendesk emulator, if it was asked for.
+    pub zendesk: Option<Running>,
 }
 
 impl Sandbox {
@@ -170,12 +182,22 @@ impl Sandbox {
             Some(addr) => Some(start_hubspot(&config, &clock_of(config.hubspot_ahead_s), addr).await?),
             None => None,
         };
-        Ok(Self { salesforce, hubspot })
+        let zendesk = match config.zendesk {
+            Some(addr) => Some(start_zendesk(&config, &clock_of(0), addr).await?),
+            None => None,
+        };
+        Ok(Self { salesforce, hubspot, zendesk })
     }
 
-    /// Stops both, letting open requests finish for a few seconds.
+    /// Every emulator that was asked for, with its name.
+    pub fn running(&self) -> impl Iterator<Item = (&'static str, &Running)> {
+        let all = [("salesforce", &self.salesforce), ("hubspot", &self.hubspot), ("zendesk", &self.zendesk)];
+        all.into_iter().filter_map(|(name, running)| Some((name, running.as_ref()?)))
+    }
+
+    /// Stops all, letting open requests finish for a few seconds.
     pub async fn shutdown(self) {
-        for running in [self.salesforce, self.hubspot].into_iter().flatten() {
+        for running in [self.salesforce, self.hubspot, self.zendesk].into_iter().flatten() {
             running.server.shutdown().await;
         }
     }
@@ -199,6 +221,16 @@ async fn start_hubspot(
     let opened = open("hubspot", hubspot::FAULTS, config, clock, addr).await?;
     let state = Arc::new(HubSpotState::new(opened.parts.clone(), &config.contacts, config.seed));
     opened.serve(hubspot::router(state.clone()), state)
+}
+
+async fn start_zendesk(
+    config: &SandboxConfig,
+    clock: &Arc<SandboxClock>,
+    addr: SocketAddr,
+) -> Result<Running, SandboxError> {
+    let opened = open("zendesk", zendesk::FAULTS, config, clock, addr).await?;
+    let state = Arc::new(ZendeskState::new(opened.parts.clone(), &config.contacts, config.tickets, config.seed));
+    opened.serve(zendesk::router(state.clone()), state)
 }
 
 /// Every answer names the platform's time.

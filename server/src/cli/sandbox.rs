@@ -25,6 +25,9 @@ pub(crate) struct SandboxArgs {
     /// The port of the HubSpot emulator; 0 takes a free one.
     #[arg(long, default_value_t = 0, value_name = "PORT")]
     hubspot_port: u16,
+    /// The port of the Zendesk emulator; 0 takes a free one.
+    #[arg(long, default_value_t = 0, value_name = "PORT")]
+    zendesk_port: u16,
     /// The address to listen on. The emulators check tokens but their side door does not: keep them on loopback.
     #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST), value_name = "IP")]
     bind: IpAddr,
@@ -58,10 +61,7 @@ impl SandboxArgs {
     /// Runs the emulators until the process is asked to end.
     pub(crate) async fn run(self, output: Output) -> Result<(), Failure> {
         let sandbox = Sandbox::start(self.config()).await.map_err(|error| Failure::said(error.to_string()))?;
-        let running: Vec<(&str, &Running)> = [("salesforce", &sandbox.salesforce), ("hubspot", &sandbox.hubspot)]
-            .into_iter()
-            .filter_map(|(name, running)| Some((name, running.as_ref()?)))
-            .collect();
+        let running: Vec<(&str, &Running)> = sandbox.running().collect();
         let asked = signals::ended()?;
         announce(&running, output)?;
         asked.await;
@@ -77,6 +77,7 @@ impl SandboxArgs {
             time_scale: self.time_scale,
             salesforce: Some(SocketAddr::new(self.bind, self.salesforce_port)),
             hubspot: Some(SocketAddr::new(self.bind, self.hubspot_port)),
+            zendesk: Some(SocketAddr::new(self.bind, self.zendesk_port)),
             ..SandboxConfig::default()
         }
     }
@@ -96,6 +97,7 @@ fn announce(running: &[(&str, &Running)], output: Output) -> io::Result<()> {
                     "refresh_token": running.credentials.refresh_token,
                     "integration_token": running.credentials.integration_token,
                     "user_token": running.credentials.user_token,
+                    "api_token": running.credentials.api_token,
                 });
                 ((*name).to_owned(), facts)
             })
@@ -113,6 +115,7 @@ fn announce(running: &[(&str, &Running)], output: Output) -> io::Result<()> {
             ("refresh token", &credentials.refresh_token),
             ("integration token", &credentials.integration_token),
             ("user token", &credentials.user_token),
+            ("API token", &credentials.api_token),
         ] {
             rows.push(vec![Item::text(name), Item::text(what).tone(Tone::Dim), Item::text(value)]);
         }

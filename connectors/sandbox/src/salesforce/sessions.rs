@@ -239,6 +239,7 @@ mod tests {
             refresh_token: "first".into(),
             integration_token: "token".into(),
             user_token: "user".into(),
+            api_token: "api".into(),
         };
         Sessions::new(&credentials, SESSION_IDLE_MAX, START, 1)
     }
