@@ -36,6 +36,8 @@ pub struct Words {
     next: fn(&Json) -> Option<String>,
     /// The objects of an answer, each with its id and its fields.
     objects: fn(&Json) -> Vec<(String, Json)>,
+    /// The fault that refuses every request.
+    outage: &'static str,
 }
 
 /// Words of Salesforce.
@@ -58,6 +60,7 @@ pub static SALESFORCE: Words = Words {
         let rows = answer["records"].as_array().into_iter().flatten();
         rows.map(|row| (text(&row["Id"]), row.clone())).collect()
     },
+    outage: "server_unavailable",
 };
 
 /// Words of HubSpot.
@@ -82,6 +85,7 @@ pub static HUBSPOT: Words = Words {
         let rows = answer["results"].as_array().into_iter().flatten();
         rows.map(|row| (text(&row["id"]), row["properties"].clone())).collect()
     },
+    outage: "unavailable",
 };
 
 /// One live object of an account.
@@ -255,6 +259,11 @@ impl<'a> Account<'a> {
         let change = FaultChange { enabled: Some(true), probability: Some(probability) };
         let changed = self.running.parts.faults.change(&BTreeMap::from([(name.to_owned(), change)]));
         changed.expect("a known fault");
+    }
+
+    /// Refuses every request from now on, or no more. What was answered before knows nothing of what happens meanwhile.
+    pub fn set_outage(&self, out: bool) {
+        self.set_fault(self.words.outage, if out { 1.0 } else { 0.0 });
     }
 
     /// How often one thing has gone wrong.

@@ -29,6 +29,15 @@ pub trait Intake {
         ids: &[ExternalId],
     ) -> Result<HashMap<ExternalId, RecordId>, StoreError>;
 
+    /// The ids of the records that these objects of a connection belonged to before the store was restored, where the restored store had
+    /// forgotten the record; other objects are left out.
+    async fn former_records(
+        &self,
+        connection: &ConnectionId,
+        object: &ObjectName,
+        ids: &[ExternalId],
+    ) -> Result<HashMap<ExternalId, RecordId>, StoreError>;
+
     /// Ids of objects that belong to records, ascending, after `after`; of objects that were deleted and merged as well. At
     /// most `limit`.
     async fn linked_ids(

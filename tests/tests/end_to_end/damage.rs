@@ -54,7 +54,10 @@ async fn row_29_damaged_documents_are_rebuilt_by_the_running_service() {
 }
 
 /// A store goes back in time, its accounts do not: what was written to them since comes back, the newest edits stand, nothing
-/// is made twice and nothing is written backwards.
+/// is made twice and nothing is written backwards. Records that the store has forgotten have their ids again, whichever account
+/// tells of them first: the product and the objects know them by these.
+///
+/// Fails without `copy::carry_rows` taking the links over, or without `Routes::former` in `Working::create_from`.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restored_store_takes_from_the_accounts_what_it_forgot() {
     let stage = Stage::set(6, 6).await;
@@ -71,11 +74,14 @@ async fn a_restored_store_takes_from_the_accounts_what_it_forgot() {
     hubspot.edit(&copy(1, hubspot.words.connection), &[("title", "By HubSpot")]).await;
     server.api.patch(ids[2], &json!({"title": "By the app"})).await;
     let born = salesforce.create(&[("last_name", "Later"), ("email", "later@example.com")]).await;
+    server.api.post("/v1/records/contact", &json!({"last_name": "Made", "email": "made@example.com"})).await;
     eventually("everything was written", async || {
-        let (records, theirs) = (server.api.records().await, hubspot.by_email("later@example.com").await);
+        let records = server.api.records().await;
+        let (later, made) = (hubspot.by_email("later@example.com").await, hubspot.by_email("made@example.com").await);
         let titles =
             records.iter().filter(|record| record["title"].as_str().is_some_and(|title| title.starts_with("By ")));
-        if titles.count() == 3 && records.len() == 7 && theirs.is_some() { Ok(()) } else { Err(format!("{records:?}")) }
+        let written = titles.count() == 3 && records.len() == 8 && later.is_some() && made.is_some();
+        if written { Ok(()) } else { Err(format!("{records:?}")) }
     })
     .await;
     let lost = fields(server.agree().await.records);
@@ -84,22 +90,33 @@ async fn a_restored_store_takes_from_the_accounts_what_it_forgot() {
 
     let counts = || stage.accounts().map(|account| account.writes());
     let written = counts();
-    verb(&stage, &["store", "restore", path], true);
-    let server = stage.serve().await;
-    eventually("the accounts have told what was forgotten", async || {
-        let records = fields(server.agree().await.records);
-        if records == lost { Ok(()) } else { Err(format!("{records:?}\n{lost:?}")) }
-    })
-    .await;
-    for account in stage.accounts() {
-        let goal = account.requests() + 12;
-        until_reached("polls go on", goal, || account.requests()).await;
+    for silent in stage.accounts() {
+        verb(&stage, &["store", "restore", path], true);
+        silent.set_outage(true);
+        let server = stage.serve().await;
+        eventually("one account alone tells of everybody", async || {
+            let records = server.api.records().await;
+            if records.len() == 8 { Ok(()) } else { Err(format!("{records:?}")) }
+        })
+        .await;
+        silent.set_outage(false);
+        eventually("the accounts have told what was forgotten", async || {
+            let records = fields(server.agree().await.records);
+            if records == lost { Ok(()) } else { Err(format!("{records:?}\n{lost:?}")) }
+        })
+        .await;
+        for account in stage.accounts() {
+            let goal = account.requests() + 12;
+            until_reached("polls go on", goal, || account.requests()).await;
+        }
+        assert_eq!(counts(), written, "everybody agreed already: nothing is written, and nothing backwards");
+        server.writes_nothing_in_vain();
+        assert!(salesforce.objects().await.contains_key(&born));
+        server.end();
     }
-    assert_eq!(counts(), written, "everybody agreed already: nothing is written, and nothing backwards");
-    server.writes_nothing_in_vain();
-    assert!(salesforce.objects().await.contains_key(&born));
 
     // It goes on as before.
+    let server = stage.serve().await;
     salesforce.edit(&born, &[("title", "And on")]).await;
     eventually("edits go on", async || {
         let found = server.api.records().await.iter().any(|record| record["title"] == "And on");

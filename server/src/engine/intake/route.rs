@@ -18,6 +18,8 @@ use crate::store::{StoreError, TenantStore};
 #[derive(Debug, Default)]
 pub(super) struct Routes {
     by_id: HashMap<(ConnectionId, ExternalId), RecordId>,
+    /// The records that objects belonged to before the store was restored.
+    former: HashMap<(ConnectionId, ExternalId), RecordId>,
     by_match: HashMap<MatchKey, BTreeSet<RecordId>>,
     /// Records that an object may not be linked to but by a person.
     not_same: HashMap<(ConnectionId, ExternalId), BTreeSet<RecordId>>,
@@ -70,6 +72,13 @@ impl Routes {
                 routes.by_match.insert(key, found.into_iter().collect());
             }
         }
+        for (connection, ids) in &unknown {
+            let Some(side) = plan.sides.get(connection) else { continue };
+            for (id, record) in tenant.former_records(connection, &side.object, ids).await? {
+                routes.former.insert((connection.clone(), id), record);
+                records.insert(record);
+            }
+        }
         routes.look_up_refusals(plan, tenant, arrivals, unknown).await?;
         Ok((routes, records))
     }
@@ -84,7 +93,7 @@ impl Routes {
     ) -> Result<(), StoreError> {
         let claims =
             |arrival: &Arrival| matches!(arrival, Arrival::Observed { observation, .. } if observation.key.is_some());
-        if self.by_match.is_empty() && !arrivals.iter().any(claims) {
+        if self.by_match.is_empty() && self.former.is_empty() && !arrivals.iter().any(claims) {
             return Ok(());
         }
         for (connection, ids) in unknown {
@@ -99,6 +108,11 @@ impl Routes {
     /// The record that knows this object.
     pub(super) fn known(&self, connection: &ConnectionId, id: &ExternalId) -> Option<RecordId> {
         self.by_id.get(&(connection.clone(), id.clone())).copied()
+    }
+
+    /// The id of the record that the object belonged to before the store was restored.
+    pub(super) fn former(&self, connection: &ConnectionId, id: &ExternalId) -> Option<RecordId> {
+        self.former.get(&(connection.clone(), id.clone())).copied()
     }
 
     /// Notes that the object belongs to the record from now on.
@@ -162,8 +176,9 @@ impl Routes {
         let may_be = |record: &RecordId| refused.is_none_or(|refused| !refused.contains(record));
         let mut candidates = self.candidates(plan, &keys, &state_of, seat);
         candidates.retain(|candidate| may_be(&candidate.record));
-        let claim = observation.key.map(|record| survivor_among(record, &state_of));
-        let claim = claim.filter(may_be).and_then(|record| state_of(&record));
+        // What is not known any more is no claim; what the object was before a restore is as good as our key in it.
+        let claims = [observation.key, self.former(connection, &observation.id)].into_iter().flatten();
+        let claim = claims.map(|record| survivor_among(record, &state_of)).filter(may_be).find_map(|id| state_of(&id));
         matching::decide(&Evidence {
             by_id: self.known(connection, &observation.id),
             by_alias: observation.aliases.iter().filter_map(|alias| self.known(connection, alias)).collect(),

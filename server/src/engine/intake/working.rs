@@ -330,7 +330,10 @@ impl<'a> Working<'a> {
     ) -> Result<RecordId, ReconcileError> {
         let side =
             self.plan.sides.get(connection).ok_or_else(|| ReconcileError::UnknownConnection(connection.clone()))?;
-        let mut id = RecordId::first_seen(&self.plan.tenant, connection, &side.object, &observation.id);
+        // A record that a restore made us forget gets the id back by which others know it.
+        let former = self.routes.former(connection, &observation.id).filter(|id| !self.works.contains_key(id));
+        let first_seen = || RecordId::first_seen(&self.plan.tenant, connection, &side.object, &observation.id);
+        let mut id = former.unwrap_or_else(first_seen);
         if self.works.contains_key(&id) {
             // The object was a record's before and was cut off from it; it begins a new one.
             id = RecordId::created(&self.plan.tenant, &self.plan.model.name, &format!("{id}/{}", now.tick.0));

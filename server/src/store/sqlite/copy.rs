@@ -190,7 +190,8 @@ async fn read_epochs(connection: &mut SqliteConnection, store: &'static str) -> 
 }
 
 /// Takes over what was learned since the backup and cannot be learned again: credentials, since a provider that rotates its
-/// tokens refuses the old ones, and which client uses which actor. Returns the old store's writer epochs.
+/// tokens refuses the old ones, which client uses which actor, and the ids of records by their objects. Returns the old store's
+/// writer epochs.
 async fn carry_over(connection: &mut SqliteConnection, old: &Path) -> Result<WriterEpochs, StoreError> {
     let path = old.to_str().ok_or_else(|| StoreError::Value(format!("{} is not UTF-8", old.display())))?;
     sqlx::query("ATTACH DATABASE ? AS old").bind(path).execute(&mut *connection).await?;
@@ -211,6 +212,11 @@ async fn carry_rows(connection: &mut SqliteConnection) -> Result<(), StoreError>
         "INSERT OR IGNORE INTO main.actors (tenant, actor, principal) \
          SELECT t.pk, o.actor, o.principal FROM old.actors o JOIN old.tenants ot ON ot.pk = o.tenant \
          JOIN main.tenants t ON t.name = ot.name",
+        "INSERT OR REPLACE INTO main.former_links (connection, object, external_id, record) \
+         SELECT c.pk, o.object, o.external_id, r.id FROM old.links o JOIN old.records r ON r.pk = o.record \
+         JOIN old.connections oc ON oc.pk = o.connection JOIN old.tenants ot ON ot.pk = oc.tenant \
+         JOIN main.tenants t ON t.name = ot.name JOIN main.connections c ON c.tenant = t.pk AND c.name = oc.name \
+         WHERE r.tenant = ot.pk AND NOT EXISTS (SELECT 1 FROM main.records known WHERE known.id = r.id)",
     ] {
         sqlx::query(statement).execute(&mut *tx).await?;
     }

@@ -38,7 +38,7 @@ const UNDER_WAY_MAX: i64 = 100;
 const PAGE_MAX: u32 = 1_000;
 
 /// What hangs on a record by its row number.
-const BY_ROW: [(&str, &str); 7] = [
+const BY_ROW: [(&str, &str); 8] = [
     ("journal", "DELETE FROM journal WHERE record = ?"),
     ("replicas", "DELETE FROM replicas WHERE record = ?"),
     ("conflicts", "DELETE FROM conflicts WHERE record = ?"),
@@ -46,6 +46,7 @@ const BY_ROW: [(&str, &str); 7] = [
     ("damages", "DELETE FROM damages WHERE record = ?"),
     ("held_deletes", "DELETE FROM held_deletes WHERE record = ?"),
     ("not_same", "DELETE FROM not_same WHERE record = ?"),
+    ("former_links", "DELETE FROM former_links WHERE record = (SELECT id FROM records WHERE pk = ?)"),
 ];
 
 #[async_trait]
@@ -349,6 +350,7 @@ async fn remove_signs(
     for object in &order.objects {
         for (table, statement) in [
             ("links", "DELETE FROM links WHERE connection = ? AND object = ? AND external_id = ?"),
+            ("former_links", "DELETE FROM former_links WHERE connection = ? AND object = ? AND external_id = ?"),
             ("quarantine", "DELETE FROM quarantine WHERE connection = ? AND object = ? AND subject = 'id:' || ?"),
             ("inbox", "DELETE FROM inbox WHERE connection = ? AND object = ? AND external_id = ?"),
         ] {

@@ -30,11 +30,14 @@ use crate::store::{
 
 /// The statements of the hot path, for the test that looks at their plans.
 #[cfg(test)]
-pub(super) const HOT: [&str; 5] = [FIND_REPLICAS, LINKED_IDS, FIND_MATCHES, LOAD, LOAD_SURFACE];
+pub(super) const HOT: [&str; 6] = [FIND_REPLICAS, FORMER_RECORDS, LINKED_IDS, FIND_MATCHES, LOAD, LOAD_SURFACE];
 
 const FIND_REPLICAS: &str = "SELECT l.external_id, r.id FROM json_each(?) wanted \
     CROSS JOIN links l ON l.connection = ? AND l.object = ? AND l.external_id = wanted.value \
     CROSS JOIN records r ON r.pk = l.record";
+
+const FORMER_RECORDS: &str = "SELECT l.external_id, l.record FROM json_each(?) wanted \
+    CROSS JOIN former_links l ON l.connection = ? AND l.object = ? AND l.external_id = wanted.value";
 
 const LINKED_IDS: &str = "SELECT external_id FROM links WHERE connection = ? AND object = ? AND external_id > ? \
     ORDER BY external_id LIMIT ?";
@@ -62,14 +65,16 @@ impl Intake for SqliteTenant {
         object: &ObjectName,
         ids: &[ExternalId],
     ) -> Result<HashMap<ExternalId, RecordId>, StoreError> {
-        let Some(side) = self.names().and_then(|names| names.number(connection)) else { return Ok(HashMap::new()) };
-        let rows = sqlx::query(FIND_REPLICAS)
-            .bind(encode(ids)?)
-            .bind(side)
-            .bind(object.as_str())
-            .fetch_all(self.readers())
-            .await?;
-        rows.iter().map(|row| Ok((ExternalId::new(row.try_get::<&str, _>(0)?), decode_id(row.try_get(1)?)?))).collect()
+        self.records_of(FIND_REPLICAS, connection, object, ids).await
+    }
+
+    async fn former_records(
+        &self,
+        connection: &ConnectionId,
+        object: &ObjectName,
+        ids: &[ExternalId],
+    ) -> Result<HashMap<ExternalId, RecordId>, StoreError> {
+        self.records_of(FORMER_RECORDS, connection, object, ids).await
     }
 
     async fn linked_ids(
@@ -148,6 +153,19 @@ const LOAD: &str = load!(
 const LOAD_SURFACE: &str = load!("x''", "NULL");
 
 impl SqliteTenant {
+    async fn records_of(
+        &self,
+        statement: &'static str,
+        connection: &ConnectionId,
+        object: &ObjectName,
+        ids: &[ExternalId],
+    ) -> Result<HashMap<ExternalId, RecordId>, StoreError> {
+        let Some(side) = self.names().and_then(|names| names.number(connection)) else { return Ok(HashMap::new()) };
+        let found = sqlx::query(statement).bind(encode(ids)?).bind(side).bind(object.as_str());
+        let rows = found.fetch_all(self.readers()).await?;
+        rows.iter().map(|row| Ok((ExternalId::new(row.try_get::<&str, _>(0)?), decode_id(row.try_get(1)?)?))).collect()
+    }
+
     async fn load_by(&self, statement: &'static str, ids: &[RecordId]) -> Result<Vec<RecordState>, StoreError> {
         let Some(names) = self.names().filter(|_| !ids.is_empty()) else { return Ok(Vec::new()) };
         let mut reader = self.readers().acquire().await?;
