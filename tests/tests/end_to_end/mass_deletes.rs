@@ -161,11 +161,12 @@ async fn vanish(server: &Server<'_>, account: Account<'_>) -> Vec<(String, Strin
     let copies =
         records.values().map(|record| (id_of(record), copy_of(record, account.words.connection).expect("a copy")));
     let gone: Vec<(String, String)> = copies.take(VANISH).collect();
-    server.api.steer("pause").await;
+    // A pause lets the step that is under way end, and that may be a reading which sees some of them gone.
+    account.set_outage(true);
     for (_, copy) in &gone {
         account.delete(copy).await;
     }
-    server.api.steer("resume").await;
+    account.set_outage(false);
     gone
 }
 

@@ -44,7 +44,8 @@ async fn row_16_poison_record() {
     let id = eventually("the write is given up", async || {
         let issues = server.api.issues("delivery_parked").await;
         let id = issues.first().and_then(|issue| issue["id"].as_str()).map(str::to_owned);
-        id.ok_or_else(|| "no issue".to_owned())
+        let owed = server.api.all("/v1/deliveries?state=dirty").await;
+        id.ok_or_else(|| format!("no issue, but {owed:?}\n{}", stage.log_tail()))
     })
     .await;
     let issue = server.api.get(&format!("/v1/issues/{id}?details=true")).await;
