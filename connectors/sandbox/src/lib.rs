@@ -1,4 +1,4 @@
-//! Local stand-ins for the HTTP APIs of Salesforce, HubSpot and Zendesk Support.
+//! Local stand-ins for the HTTP APIs of Salesforce, HubSpot, Zendesk Support and GitHub Issues.
 //!
 //! They are written from the platforms' documented behaviour alone and know nothing of the program that talks to them:
 //! same paths, shapes, paging, caps, clock resolution, lags, normalisation, deletes, errors, limits and pushes. Each
@@ -18,10 +18,12 @@
 //! | [`salesforce`] | the Salesforce emulator |
 //! | [`hubspot`] | the HubSpot emulator |
 //! | [`zendesk`] | the Zendesk Support emulator |
+//! | [`github`] | the GitHub Issues emulator |
 
 pub mod admin;
 pub mod clock;
 pub mod faults;
+pub mod github;
 pub mod hubspot;
 pub mod ledger;
 pub mod people;

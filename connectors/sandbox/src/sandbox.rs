@@ -17,6 +17,7 @@ use tokio::net::TcpListener;
 use crate::admin::{self, AdminBackend};
 use crate::clock::SandboxClock;
 use crate::faults::{FaultProfile, FaultSpec, Faults};
+use crate::github::{self, GitHubState};
 use crate::hubspot::{self, HubSpotState};
 use crate::ledger::Ledger;
 use crate::people::Population;
@@ -48,7 +49,9 @@ pub struct SandboxConfig {
     pub hubspot: Option<SocketAddr>,
     /// Where the Zendesk emulator listens; absent, as in the default: it is not started.
     pub zendesk: Option<SocketAddr>,
-    /// Tickets at the start, where there are tickets.
+    /// Where the GitHub emulator listens; absent, as in the default: it is not started.
+    pub github: Option<SocketAddr>,
+    /// Tickets, or issues, at the start.
     pub tickets: u64,
     /// The clock of all, such as a manual one; the wall if absent.
     pub clock: Option<Arc<SandboxClock>>,
@@ -68,6 +71,7 @@ impl Default for SandboxConfig {
             salesforce: Some(LOOPBACK),
             hubspot: Some(LOOPBACK),
             zendesk: None,
+            github: None,
             tickets: 200,
             clock: None,
             hubspot_ahead_s: 0,
@@ -103,8 +107,12 @@ pub struct Credentials {
     pub integration_token: String,
     /// A bearer token of an ordinary user that does not expire: writes through it are a user's edits.
     pub user_token: String,
-    /// A secret of the integration that does not expire, where the platform has such: Zendesk's API token.
+    /// A secret of the integration that does not expire, where the platform has such: Zendesk's API
+    /// token, GitHub's token of a machine's account.
     pub api_token: String,
+    /// The private key with which an app signs JWTs, in PEM, where the platform has such: GitHub.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub private_key: Option<String>,
 }
 
 impl Credentials {
@@ -118,6 +126,7 @@ impl Credentials {
             integration_token: secret("integration"),
             user_token: secret("user"),
             api_token: secret("api"),
+            private_key: None,
         }
     }
 }
@@ -162,6 +171,8 @@ pub struct Sandbox {
     pub hubspot: Option<Running>,
     /// The Zendesk emulator, if it was asked for.
     pub zendesk: Option<Running>,
+    /// The GitHub emulator, if it was asked for.
+    pub github: Option<Running>,
 }
 
 impl Sandbox {
@@ -186,18 +197,27 @@ impl Sandbox {
             Some(addr) => Some(start_zendesk(&config, &clock_of(0), addr).await?),
             None => None,
         };
-        Ok(Self { salesforce, hubspot, zendesk })
+        let github = match config.github {
+            Some(addr) => Some(start_github(&config, &clock_of(0), addr).await?),
+            None => None,
+        };
+        Ok(Self { salesforce, hubspot, zendesk, github })
     }
 
     /// Every emulator that was asked for, with its name.
     pub fn running(&self) -> impl Iterator<Item = (&'static str, &Running)> {
-        let all = [("salesforce", &self.salesforce), ("hubspot", &self.hubspot), ("zendesk", &self.zendesk)];
+        let all = [
+            ("salesforce", &self.salesforce),
+            ("hubspot", &self.hubspot),
+            ("zendesk", &self.zendesk),
+            ("github", &self.github),
+        ];
         all.into_iter().filter_map(|(name, running)| Some((name, running.as_ref()?)))
     }
 
     /// Stops all, letting open requests finish for a few seconds.
     pub async fn shutdown(self) {
-        for running in [self.salesforce, self.hubspot, self.zendesk].into_iter().flatten() {
+        for running in [self.salesforce, self.hubspot, self.zendesk, self.github].into_iter().flatten() {
             running.server.shutdown().await;
         }
     }
@@ -231,6 +251,17 @@ async fn start_zendesk(
     let opened = open("zendesk", zendesk::FAULTS, config, clock, addr).await?;
     let state = Arc::new(ZendeskState::new(opened.parts.clone(), &config.contacts, config.tickets, config.seed));
     opened.serve(zendesk::router(state.clone()), state)
+}
+
+async fn start_github(
+    config: &SandboxConfig,
+    clock: &Arc<SandboxClock>,
+    addr: SocketAddr,
+) -> Result<Running, SandboxError> {
+    let mut opened = open("github", github::FAULTS, config, clock, addr).await?;
+    let state = Arc::new(GitHubState::new(opened.parts.clone(), config.tickets, config.seed));
+    opened.parts.credentials.private_key = Some(state.private_key().to_owned());
+    opened.serve(github::router(state.clone()), state)
 }
 
 /// Every answer names the platform's time.

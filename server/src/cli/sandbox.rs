@@ -28,6 +28,9 @@ pub(crate) struct SandboxArgs {
     /// The port of the Zendesk emulator; 0 takes a free one.
     #[arg(long, default_value_t = 0, value_name = "PORT")]
     zendesk_port: u16,
+    /// The port of the GitHub emulator; 0 takes a free one.
+    #[arg(long, default_value_t = 0, value_name = "PORT")]
+    github_port: u16,
     /// The address to listen on. The emulators check tokens but their side door does not: keep them on loopback.
     #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST), value_name = "IP")]
     bind: IpAddr,
@@ -78,6 +81,7 @@ impl SandboxArgs {
             salesforce: Some(SocketAddr::new(self.bind, self.salesforce_port)),
             hubspot: Some(SocketAddr::new(self.bind, self.hubspot_port)),
             zendesk: Some(SocketAddr::new(self.bind, self.zendesk_port)),
+            github: Some(SocketAddr::new(self.bind, self.github_port)),
             ..SandboxConfig::default()
         }
     }
@@ -98,6 +102,7 @@ fn announce(running: &[(&str, &Running)], output: Output) -> io::Result<()> {
                     "integration_token": running.credentials.integration_token,
                     "user_token": running.credentials.user_token,
                     "api_token": running.credentials.api_token,
+                    "private_key": running.credentials.private_key,
                 });
                 ((*name).to_owned(), facts)
             })
@@ -118,6 +123,10 @@ fn announce(running: &[(&str, &Running)], output: Output) -> io::Result<()> {
             ("API token", &credentials.api_token),
         ] {
             rows.push(vec![Item::text(name), Item::text(what).tone(Tone::Dim), Item::text(value)]);
+        }
+        if credentials.private_key.is_some() {
+            let what = Item::text("private key").tone(Tone::Dim);
+            rows.push(vec![Item::text(name), what, Item::text("of several lines: --json shows it")]);
         }
     }
     output.table(&["provider", "what", "value"], rows, "no emulator was started")?;

@@ -240,6 +240,7 @@ mod tests {
             integration_token: "token".into(),
             user_token: "user".into(),
             api_token: "api".into(),
+            private_key: None,
         };
         Sessions::new(&credentials, SESSION_IDLE_MAX, START, 1)
     }
