@@ -7,7 +7,8 @@ use crate::{
     ids::RecordId,
     model::Model,
     mutant::{self, Rule},
-    replica::{IntentVerb, Link, Replica},
+    replica::{Link, Observation, Replica},
+    time::Millis,
     value::Fields,
 };
 
@@ -58,17 +59,19 @@ fn shortened(value: String) -> String {
 pub struct Evidence {
     /// The record that is, or was, linked to the object's id.
     pub by_id: Option<RecordId>,
-    /// Records linked to other ids that now resolve to this object, in the provider's order.
-    pub by_alias: Vec<RecordId>,
+    /// Records that are, or were, linked to other ids that now resolve to this object, in the provider's order.
+    pub by_alias: Vec<Claim>,
     /// The record that the object's unique key field names, where it exists in this tenant and model.
     pub by_key: Option<Claim>,
     /// The object's own match keys, from [`MatchKey::all`].
     pub keys: Vec<MatchKey>,
     /// Records of this tenant and model, none of them deleted, that share at least one match key with the object.
     pub candidates: Vec<Candidate>,
+    /// The reading is a read by id, which shows the present.
+    pub by_read: bool,
 }
 
-/// The record that an object's unique key field names.
+/// A record that something names which only one object can have: its id of old, or the unique key field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Claim {
     /// The record.
@@ -97,18 +100,22 @@ pub enum Seat {
     Creating,
     /// An object of the connection is this record already.
     Taken,
-    /// A person or the delete rule cut the link to an object that lives on.
+    /// A person or the delete rule cut the link to an object that lives on, or the record's object is gone and this is another.
     Detached,
 }
 
 impl Seat {
-    /// The seat that a record's replica in the connection leaves; `None` where the record has no replica there.
-    pub fn of(replica: Option<&Replica>) -> Self {
+    /// The seat that a record's replica in the connection leaves to an object that a reading shows now; `None` where the
+    /// record has no replica there. A create whose answer was lost keeps its seat only until a reading settles what became
+    /// of it: the object that it finds by a match key then is the one that was made, or one that stands for it.
+    pub fn of(replica: Option<&Replica>, reading: &Observation, now: Millis) -> Self {
         let Some(replica) = replica else { return Self::Free };
-        let creating = replica.intent.as_ref().is_some_and(|intent| intent.verb == IntentVerb::Create);
-        match replica.link {
+        let creating = replica.is_creating() && !replica.may_have_made(reading, now);
+        match &replica.link {
             Link::Linked { .. } => Self::Taken,
             Link::Detached { .. } => Self::Detached,
+            // Another object is no restored one, and nobody has said that it stands for the one that is gone.
+            Link::Gone { id } if !creating && *id != reading.id && !reading.aliases.contains(id) => Self::Detached,
             Link::Unlinked | Link::Gone { .. } if creating => Self::Creating,
             Link::Unlinked | Link::Gone { .. } => Self::Free,
         }
@@ -124,8 +131,11 @@ pub enum Match {
     Link(RecordId),
     /// None: the object is a record of its own.
     New,
-    /// A create for this record is in flight in the connection and may have made the object: hold the observation until
-    /// the create has ended, then ask again.
+    /// A list shows an object like a record that has another one here. It may lag, and show one that the record has lost:
+    /// only a read by id makes it a record of its own.
+    Unconfirmed,
+    /// A create for this record is in flight in the connection and may have made the object: the record holds the
+    /// observation until the create has ended, and then it is asked again.
     Creating(RecordId),
     /// One of these, and the evidence does not say which or whether: held for a person, never guessed.
     Ambiguous(Vec<RecordId>),
@@ -139,8 +149,16 @@ pub enum Match {
 /// telephone or a mailbox: a candidate that a *better* key tells apart is never linked, and several candidates of one key
 /// are narrowed to those that no lesser key tells apart.
 pub fn decide(evidence: &Evidence) -> Match {
-    if let Some(known) = evidence.by_id.or(evidence.by_alias.first().copied()) {
+    if let Some(known) = evidence.by_id {
         return Match::Known(known);
+    }
+    if let Some(first) = evidence.by_alias.first() {
+        let linked = evidence.by_alias.iter().find(|claim| claim.seat != Seat::Detached);
+        // An object that was cut off, and lives on in this one: nobody has said that the link is wanted again.
+        return match linked.or(mutant::off(Rule::CutOffStaysSo).then_some(first)) {
+            Some(claim) => Match::Known(claim.record),
+            None => Match::Ambiguous(vec![first.record]),
+        };
     }
     match evidence.by_key {
         Some(Claim { record, seat: Seat::Free | Seat::Creating }) => Match::Link(record),
@@ -154,9 +172,10 @@ fn by_match_keys(evidence: &Evidence) -> Match {
     let standings = evidence.candidates.iter().filter_map(|candidate| Standing::of(candidate, &evidence.keys));
     let free =
         |standing: &Standing<'_>| standing.candidate.seat != Seat::Taken || mutant::off(Rule::TakenIsNoCandidate);
-    let open: Vec<Standing<'_>> = standings.filter(free).collect();
+    let (open, taken): (Vec<Standing<'_>>, Vec<Standing<'_>>) = standings.partition(free);
     if open.is_empty() {
-        return Match::New;
+        let confirmed = taken.is_empty() || evidence.by_read || mutant::off(Rule::TwinNeedsReadById);
+        return if confirmed { Match::New } else { Match::Unconfirmed };
     }
     let likely = retained(&open, |standing| !standing.better_differs || mutant::off(Rule::BetterKeyTellsApart));
     let Some(best) = likely.iter().map(|standing| standing.rank).min() else { return ambiguous(&open) };
@@ -237,8 +256,10 @@ mod tests {
         let rival = || vec![candidate(B, "email=x", Seat::Free)];
         let claim = |seat| Some(Claim { record: A, seat });
         for (by_id, by_alias, by_key, verdict) in [
-            (Some(A), vec![B], None, Match::Known(A)),
-            (None, vec![A, B], None, Match::Known(A)),
+            (Some(A), vec![(B, Seat::Taken)], None, Match::Known(A)),
+            (None, vec![(A, Seat::Taken), (B, Seat::Taken)], None, Match::Known(A)),
+            (None, vec![(B, Seat::Detached), (A, Seat::Free)], None, Match::Known(A)),
+            (None, vec![(A, Seat::Detached)], claim(Seat::Free), Match::Ambiguous(vec![A])),
             (Some(B), vec![], claim(Seat::Free), Match::Known(B)),
             (None, vec![], claim(Seat::Free), Match::Link(A)),
             (None, vec![], claim(Seat::Creating), Match::Link(A)),
@@ -246,7 +267,9 @@ mod tests {
             (None, vec![], claim(Seat::Detached), Match::Ambiguous(vec![A])),
             (None, vec![], None, Match::Link(B)),
         ] {
-            let evidence = Evidence { by_id, by_alias, by_key, keys: keys("email=x"), candidates: rival() };
+            let by_alias = by_alias.into_iter().map(|(record, seat)| Claim { record, seat }).collect();
+            let evidence =
+                Evidence { by_id, by_alias, by_key, keys: keys("email=x"), candidates: rival(), by_read: true };
             assert_eq!(decide(&evidence), verdict, "{evidence:?}");
         }
     }
@@ -303,7 +326,7 @@ mod tests {
             ("a person cut the link", vec![candidate(A, "email=x", Detached)], unsure(&[A])),
             ("nothing agrees", vec![candidate(A, "email=z", Free)], Match::New),
         ] {
-            let forward = Evidence { keys: keys(object), candidates, ..Evidence::default() };
+            let forward = Evidence { keys: keys(object), candidates, by_read: true, ..Evidence::default() };
             let mut backward = forward.clone();
             backward.candidates.reverse();
             assert_eq!((decide(&forward), decide(&backward)), (verdict.clone(), verdict), "{why}");

@@ -26,6 +26,10 @@ rules! {
     AmbiguousIsHeld,
     /// A record that has an object in the connection is not linked to a second one.
     TakenIsNoCandidate,
+    /// An object like a record that has another one in the connection becomes a record of its own only by a read by id.
+    TwinNeedsReadById,
+    /// An object into which one was merged that was cut off is held for a person.
+    CutOffStaysSo,
     /// A candidate that a better match key tells apart is never linked.
     BetterKeyTellsApart,
     /// While a create is in flight for a record, an object that may be its fruit waits.
@@ -60,6 +64,8 @@ rules! {
     AgreeingIsNoEdit,
     /// A form in which a sent value comes back is the provider's own only by a loose fold or by the author.
     StoredFormNeedsProof,
+    /// What our own principal wrote before a create was opened is no form of what that create sends.
+    OlderWriteIsNoProof,
     /// A stored form counts as equal to what was sent only while the baseline holds it.
     StoredFormEndsWithBaseline,
     /// A value that the provider's history shows between our look and our write is an edit.

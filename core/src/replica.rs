@@ -59,6 +59,24 @@ impl Replica {
     /// How many of our own writes of one field are remembered.
     pub const WRITES_MAX: usize = 4;
 
+    /// Whether something was written here before, or an object was lost: an object with the record's key may be there.
+    pub fn is_used(&self) -> bool {
+        self.settled > Tick::default()
+    }
+
+    /// Whether a create is in flight, or nobody knows what became of it.
+    pub fn is_creating(&self) -> bool {
+        self.intent.as_ref().is_some_and(|intent| intent.verb == IntentVerb::Create)
+    }
+
+    /// Whether a reading may show what a create made whose answer was lost: it is a read by id, begun when nothing of the
+    /// create could be under way any more.
+    pub fn may_have_made(&self, reading: &Observation, now: Millis) -> bool {
+        let uncertain = self.is_creating() && self.intent.as_ref().is_some_and(|intent| intent.uncertain);
+        let at_rest = self.delivery.due().is_none_or(|wait_until| wait_until <= now);
+        uncertain && at_rest && reading.source == Source::ById && !reading.deleted && reading.begun > self.settled
+    }
+
     /// Whether we deleted the object and have not read since what it held at the end: an edit between our last look and the
     /// delete shows only there. The baseline of an object that is gone is kept until then, and no longer.
     pub fn unread_end(&self) -> bool {
@@ -213,8 +231,11 @@ pub struct Observation {
 pub struct Past {
     /// The canonical value.
     pub value: Value,
-    /// When it was written, by the provider's clock.
+    /// When it was written; as far as the provider's clock is known to differ from ours, by ours.
     pub at: Millis,
+    /// The same by the provider's own clock, as its versions are.
+    #[serde(default)]
+    pub stamp: Millis,
     /// Whether our own principal wrote it.
     pub by_us: bool,
 }
@@ -242,7 +263,19 @@ pub struct Written {
     pub heads: Heads,
     /// Values seen while the write was under way that are neither of the two: edits that may have been overwritten.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub suspects: Vec<(Value, Clock)>,
+    pub suspects: Vec<Suspect>,
+}
+
+/// A value that was seen while a write was under way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Suspect {
+    /// The canonical value.
+    pub value: Value,
+    /// When it was written, as far as that can be told by our clock.
+    pub clock: Clock,
+    /// The version of the object that showed it, by the provider's own clock.
+    #[serde(default)]
+    pub version: Option<RemoteVersion>,
 }
 
 /// Why a field is not sent.

@@ -454,7 +454,12 @@ fn object(fields: Json, history: &[History<'_>]) -> RemoteObject {
 }
 
 fn past(value: &str, at: i64, by_us: bool) -> Past {
-    Past { value: if value.is_empty() { Value::Null } else { Value::text(value) }, at: Millis(at), by_us }
+    Past {
+        value: if value.is_empty() { Value::Null } else { Value::text(value) },
+        at: Millis(at),
+        stamp: Millis(at),
+        by_us,
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ mod suites;
 
 use syncline_core::{
     ids::RecordId,
-    matching::{Candidate, Evidence, Match, MatchKey, Seat, decide},
+    matching::{Candidate, Claim, Evidence, Match, MatchKey, Seat, decide},
     mutant::Rule,
 };
 use uuid::Uuid;
@@ -41,6 +41,11 @@ fn no_rule_of_matching_can_be_spared() {
             }),
             (Rule::TakenIsNoCandidate, || check(&[(A, "ann", Seat::Taken), (B, "ann", Seat::Free)], Match::Link(B))),
             (Rule::BetterKeyTellsApart, || check(&[(A, "bob", Seat::Free)], Match::Ambiguous(vec![A]))),
+            (Rule::TwinNeedsReadById, || check(&[(A, "ann", Seat::Taken)], Match::Unconfirmed)),
+            (Rule::CutOffStaysSo, || {
+                let by_alias = vec![Claim { record: A, seat: Seat::Detached }];
+                assert_eq!(decide(&Evidence { by_alias, ..Evidence::default() }), Match::Ambiguous(vec![A]));
+            }),
             (Rule::CreatingIsAwaited, || check(&[(A, "ann", Seat::Creating)], Match::Creating(A))),
         ],
     );

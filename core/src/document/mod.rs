@@ -13,6 +13,8 @@ mod received;
 mod seal;
 mod values;
 
+use std::sync::Arc;
+
 use automerge::{
     ActorId, Automerge, AutomergeError, ChangeHash, ObjId, ObjType, PatchLog, ROOT, ReadDoc, ScalarValue,
     Value as AmValue, hydrate,
@@ -102,7 +104,8 @@ pub struct Document {
     /// What was stored with `saved`, where that is known; a document that was saved anew has another one.
     seal: Option<Seal>,
     size: usize,
-    loaded: Option<Box<Automerge>>,
+    /// Shared by copies of a record until one of them writes, so that a copy for a reading costs nothing.
+    loaded: Option<Arc<Automerge>>,
     dirty: bool,
     log: Log,
 }
@@ -323,7 +326,7 @@ impl Document {
         actor: &Actor,
         write: impl FnOnce(&mut Automerge) -> Result<Option<ChangeHash>, DocumentError>,
     ) -> Result<Option<Hash>, DocumentError> {
-        let doc = self.load()?;
+        let doc = self.load_mut()?;
         doc.set_actor(actor.0.clone());
         let hash = write(doc)?.map(|hash| Hash(hash.0));
         let heads = sorted_heads(doc);
@@ -334,7 +337,16 @@ impl Document {
         Ok(hash)
     }
 
-    fn load(&mut self) -> Result<&mut Automerge, DocumentError> {
+    fn load(&mut self) -> Result<&Automerge, DocumentError> {
+        self.decoded().map(|doc| &**doc)
+    }
+
+    /// The decoded document, to be changed.
+    fn load_mut(&mut self) -> Result<&mut Automerge, DocumentError> {
+        self.decoded().map(Arc::make_mut)
+    }
+
+    fn decoded(&mut self) -> Result<&mut Arc<Automerge>, DocumentError> {
         if self.loaded.is_none() {
             if let Some(broken) = self.seal.and_then(|seal| seal.broken_by(&self.heads, &self.saved)) {
                 return Err(DocumentError::Damaged(broken));
@@ -344,9 +356,9 @@ impl Document {
             if sorted_heads(&doc) != self.heads {
                 return Err(DocumentError::Damaged("its heads are not those that were committed".into()));
             }
-            self.loaded = Some(Box::new(doc));
+            self.loaded = Some(Arc::new(doc));
         }
-        self.loaded.as_deref_mut().ok_or_else(|| DocumentError::Damaged("the document is not loaded".into()))
+        self.loaded.as_mut().ok_or_else(|| DocumentError::Damaged("the document is not loaded".into()))
     }
 }
 

@@ -1,6 +1,9 @@
 //! Changes that clients made: they come as they are, and what they wrote is read from the document.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use automerge::{
     ActorId, Automerge, Change, ChangeHash, ObjType, PatchAction, Prop, ROOT, ReadDoc, ScalarValue, Value as AmValue,
@@ -69,7 +72,7 @@ impl Document {
             saved: Vec::new(),
             seal: None,
             size: 0,
-            loaded: Some(Box::new(doc)),
+            loaded: Some(Arc::new(doc)),
             dirty: true,
             log: Log::default(),
         }
@@ -77,7 +80,7 @@ impl Document {
 
     /// The document in memory, for whoever keeps it there.
     pub fn into_automerge(mut self) -> Automerge {
-        self.loaded.take().map(|doc| *doc).unwrap_or_default()
+        self.loaded.take().map(Arc::unwrap_or_clone).unwrap_or_default()
     }
 
     /// The changes after `heads`, each as a chunk of Automerge's format, in an order in which they can be applied.
@@ -89,12 +92,12 @@ impl Document {
 
     /// The document itself, for the sync protocol, which asks for more than a record's values.
     pub fn automerge(&mut self) -> Result<&Automerge, DocumentError> {
-        self.load().map(|doc| &*doc)
+        self.load()
     }
 
     /// Adds a client's change, which the caller has vetted and whose dependencies are there, and reads what it wrote.
     pub fn receive(&mut self, change: &Change, model: &Model) -> Result<Written, DocumentError> {
-        let doc = self.load()?;
+        let doc = self.load_mut()?;
         doc.apply_changes([change.clone()])?;
         let written = written(doc, change, model)?;
         self.heads = sorted_heads(self.load()?);

@@ -92,6 +92,6 @@ fn add_past(
     relation.read(&raw, &mut reading);
     let by_us = held.iter().flatten().filter(|entry| entry.at == at).all(|entry| entry.by_us);
     for (field, value) in reading.fields {
-        observation.past.entry(field).or_default().push(Past { value, at, by_us });
+        observation.past.entry(field).or_default().push(Past { value, at, stamp: at, by_us });
     }
 }

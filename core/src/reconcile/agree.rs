@@ -9,7 +9,7 @@ use crate::{
     outbox::Delivery,
     plan::{Side, SyncPlan},
     record::RecordState,
-    replica::{IntentVerb, Link, ParkCause, Parked, Reflected, Replica},
+    replica::{IntentVerb, Link, ParkCause, Parked, Reflected, Replica, StoredForm},
     value::{Fields, Value},
 };
 
@@ -49,6 +49,7 @@ impl Pass<'_> {
         }
         let before = self.replica(connection)?.clone();
         self.park_what_cannot_be_said(connection, side)?;
+        self.keep_spelling(connection, side)?;
         if self.replica(connection)?.intent.is_none() {
             self.advance(connection, side)?;
             self.mark(connection, side)?;
@@ -76,6 +77,21 @@ impl Pass<'_> {
             if let Err(fault) = side.mapping.project(name, value) {
                 let parked = Parked { reason: fault.message, value: value.clone(), at, cause: ParkCause::Unfit };
                 replica.parked.insert(name.clone(), parked);
+            }
+        }
+        Ok(())
+    }
+
+    /// Of a text that this system spells in its own way only what its user changed was taken over. What it shows of the rest
+    /// is its stored form, as it was before: sending it the record's spelling once more would change nothing.
+    fn keep_spelling(&mut self, connection: &ConnectionId, side: &Side) -> Result<(), ReconcileError> {
+        for name in self.respelled.remove(connection).unwrap_or_default() {
+            let Some(value) = self.state.fields.get(&name) else { continue };
+            let Ok(sent) = side.mapping.project(&name, value) else { continue };
+            let replica = self.replica_mut(connection)?;
+            let Some(stored) = replica.baseline.get(&name).cloned() else { continue };
+            if stored != sent && stored.loose_fold() == sent.loose_fold() {
+                replica.stored.insert(name, StoredForm { sent, stored });
             }
         }
         Ok(())

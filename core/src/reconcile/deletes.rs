@@ -228,10 +228,11 @@ impl Pass<'_> {
     pub(super) fn merged(&mut self, connection: &ConnectionId, into: &ExternalId) -> Result<(), ReconcileError> {
         let side = self.side(connection)?;
         let tick = self.now.tick;
-        let replica = self.replica_mut(connection)?;
-        let known = replica.link.external_id().filter(|_| !mutant::off(Rule::MergedLetsGo));
+        let known = self.replica(connection)?.link.external_id().filter(|_| !mutant::off(Rule::MergedLetsGo));
         let Some(id) = known.cloned().filter(|id| id != into) else { return Ok(()) };
-        *replica = Replica { link: Link::Detached { id }, settled: tick, ..super::unlinked(side) };
+        self.keep_what_waits(connection)?;
+        *self.replica_mut(connection)? =
+            Replica { link: Link::Detached { id }, settled: tick, ..super::unlinked(side) };
         self.moved.insert(connection.clone());
         self.out.verdict = Verdict::Changed;
         Ok(())

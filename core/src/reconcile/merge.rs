@@ -87,14 +87,13 @@ impl Pass<'_> {
         Ok(self.state.document.visible(name, field)?.pop().map(|(_, value)| value))
     }
 
-    /// Whether the edit would begin a set beside one that others began meanwhile. A document holds a set's members in one
-    /// object, and of two objects one hides the other with its members; a writer who saw no set only adds members, so
-    /// the edit means the same in the object that is there.
+    /// Whether the edit would begin a set or a counter beside one that others began meanwhile. A document holds a set's
+    /// members in one object, and of two objects one hides the other with its members; a writer who saw no set only adds
+    /// members, and one who saw no counter only counts up, so the edit means the same in what is there.
     fn begins_beside(&mut self, edit: &FieldEdit) -> Result<bool, ReconcileError> {
         let model = &self.plan.model;
-        let Some(field) = model.field(&edit.name).filter(|field| field.policy.merge() == Merge::Set) else {
-            return Ok(false);
-        };
+        let adds = |field: &&Field| matches!(field.policy.merge(), Merge::Set | Merge::Counter);
+        let Some(field) = model.field(&edit.name).filter(adds) else { return Ok(false) };
         let standing = self.state.document.visible(&edit.name, field)?;
         let saw_none = self.hashes_at(&edit.name, field, &edit.heads)?.is_empty();
         Ok(!standing.is_empty() && saw_none && !mutant::off(Rule::SetIsBegunOnce))
@@ -115,7 +114,7 @@ impl Pass<'_> {
             let over = if edit.unseen.is_empty() { self.hashes_at(&edit.name, field, heads)? } else { Heads::new() };
             let op = Op { value: edit.new.clone(), clock: edit.clock, over, repeats: None, inherited: None };
             ops.insert(edit.name.clone(), op);
-            edited.push((edit, field, self.rebased(edit, field, heads)?));
+            edited.push((edit, field, self.rebased(origin, edit, field, heads)?));
         }
         let puts: Vec<Put<'_>> = edited
             .iter()
@@ -130,11 +129,20 @@ impl Pass<'_> {
 
     /// What the edit makes of the text that stands at its heads. Where the system shows that text in a spelling of its own,
     /// only what its user changed is taken over, not the spelling.
-    fn rebased(&mut self, edit: &FieldEdit, field: &Field, heads: &Heads) -> Result<Value, ReconcileError> {
+    fn rebased(
+        &mut self,
+        origin: &Origin,
+        edit: &FieldEdit,
+        field: &Field,
+        heads: &Heads,
+    ) -> Result<Value, ReconcileError> {
         if let (Merge::Text, Value::Text(old), Value::Text(new)) = (field.policy.merge(), &edit.old, &edit.new) {
             let standing = self.state.document.visible_at(&edit.name, field, heads)?.pop();
             if let Some((_, Value::Text(standing))) = standing {
                 let rebased = respelled(old, new, &standing).filter(|_| !mutant::off(Rule::SpellingStaysOut));
+                if let (Some(_), Origin::Connection(connection)) = (&rebased, origin) {
+                    self.respelled.entry(connection.clone()).or_default().insert(edit.name.clone());
+                }
                 return Ok(Value::Text(rebased.unwrap_or_else(|| new.clone())));
             }
         }

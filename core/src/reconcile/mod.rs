@@ -416,6 +416,8 @@ struct Pass<'a> {
     delete_refused: bool,
     /// The client's change that is being taken in.
     received: Option<Hash>,
+    /// Texts that a system shows in a spelling of its own, and of which it has just changed a part.
+    respelled: BTreeMap<ConnectionId, BTreeSet<FieldName>>,
     /// Ops of clients whose values do not fit their fields.
     unfit: BTreeSet<(FieldName, Hash)>,
 }
@@ -436,6 +438,7 @@ impl<'a> Pass<'a> {
             given_up: None,
             delete_refused: false,
             received: None,
+            respelled: BTreeMap::new(),
             unfit: BTreeSet::new(),
         }
     }

@@ -10,8 +10,8 @@ use crate::{
     journal::{Heads, Origin},
     mutant::{self, Rule},
     policies::Merge,
-    replica::{Intent, Link, Observation, Past, Replica, Source, StoredForm, Written},
-    time::{Clock, Tick},
+    replica::{Intent, Link, Observation, Past, Replica, Source, StoredForm, Suspect, Written},
+    time::Clock,
     value::Value,
 };
 
@@ -119,11 +119,11 @@ impl Pass<'_> {
         connection: &ConnectionId,
         observation: &Observation,
     ) -> Result<bool, ReconcileError> {
-        let settled = self.replica(connection)?.settled;
+        let replica = self.replica(connection)?;
         if mutant::off(Rule::RelinkNeedsReadById) {
             return Ok(false);
         }
-        Ok(observation.begun <= settled || settled > Tick::default() && observation.source == Source::List)
+        Ok(observation.begun <= replica.settled || replica.is_used() && observation.source == Source::List)
     }
 
     fn observe_linked(
@@ -205,11 +205,16 @@ impl Pass<'_> {
     /// Keeps an observation until the open intent is closed.
     fn hold(&mut self, connection: &ConnectionId, observation: Observation) -> Result<(), ReconcileError> {
         let replica = self.replica_mut(connection)?;
-        if !replica.held.contains(&observation) {
-            if replica.held.len() == Replica::HELD_MAX && !mutant::off(Rule::HeldIsBounded) {
-                replica.held.remove(0);
+        let repeats = |held: &Observation| Observation { begun: observation.begun, ..held.clone() } == observation;
+        match replica.held.last_mut().filter(|held| repeats(held)) {
+            // An object that rests while a write waits is shown again and again; that must not push out what was seen before.
+            Some(held) => held.begun = held.begun.max(observation.begun),
+            None => {
+                if replica.held.len() == Replica::HELD_MAX && !mutant::off(Rule::HeldIsBounded) {
+                    replica.held.remove(0);
+                }
+                replica.held.push(observation);
             }
-            replica.held.push(observation);
         }
         self.out.verdict = Verdict::Held;
         Ok(())
@@ -369,7 +374,7 @@ impl Pass<'_> {
         heads: Heads,
     ) -> Result<Option<FieldEdit>, ReconcileError> {
         let merge = self.plan.model.field(name).map(|field| field.policy.merge());
-        if heads.is_empty() && merge == Some(Merge::Text) {
+        if merge == Some(Merge::Text) && (heads.is_empty() || self.grew_apart(name, &heads)?) {
             return self.meet_as_wholes(origin, name, &new, clock);
         }
         let (heads, unseen) = if heads.is_empty() {
@@ -379,6 +384,14 @@ impl Pass<'_> {
             (heads, Heads::new())
         };
         Ok(Some(FieldEdit { name: name.clone(), old, new, clock, heads, unseen }))
+    }
+
+    /// Whether somebody began the text that a writer with these heads, who saw none, would begin a second time: of two
+    /// texts one would hide the other.
+    fn grew_apart(&mut self, name: &FieldName, heads: &Heads) -> Result<bool, ReconcileError> {
+        let Some(field) = self.plan.model.field(name) else { return Ok(false) };
+        let began = *heads != *self.state.document.heads() && self.hashes_at(name, field, heads)?.is_empty();
+        Ok(began && !self.state.document.visible(name, field)?.is_empty())
     }
 
     /// The best clock for a value that a reading shows.
@@ -416,14 +429,13 @@ impl Pass<'_> {
             let history = observation.past.get(name).filter(|_| !mutant::off(Rule::SlippedInIsEdit));
             let past = slipped_in(written, history.map_or(&[], Vec::as_slice));
             // What was written after this reading is no loss: the next one shows it.
-            let is_later = |clock: &Clock| {
-                observation
-                    .version
-                    .is_some_and(|version| clock.at >= version.stamp.plus(i64::from(version.precision_ms.max(1))))
+            let is_later = |suspect: &&Suspect| {
+                let versions = suspect.version.zip(observation.version);
+                versions.is_some_and(|(seen, now)| seen.stamp >= now.stamp.plus(i64::from(now.precision_ms.max(1))))
             };
-            for (value, clock) in written.suspects.iter().filter(|(_, clock)| !is_later(clock)) {
-                if *value != shown && !past.iter().any(|past| past.value == *value) {
-                    self.keep_suspect(connection, name, value, *clock)?;
+            for suspect in written.suspects.iter().filter(|suspect| !is_later(suspect)) {
+                if suspect.value != shown && !past.iter().any(|past| past.value == suspect.value) {
+                    self.keep_suspect(connection, name, &suspect.value, suspect.clock)?;
                 }
             }
             for past in past {
@@ -433,6 +445,30 @@ impl Pass<'_> {
             }
         }
         Ok(slipped)
+    }
+
+    /// Keeps what readings showed that waited for a write, and are not to be judged any more: nobody shows the object again.
+    pub(super) fn keep_what_waits(&mut self, connection: &ConnectionId) -> Result<(), ReconcileError> {
+        let replica = self.replica_mut(connection)?;
+        let (held, written) = (std::mem::take(&mut replica.held), std::mem::take(&mut replica.written));
+        for (name, written) in written {
+            for Suspect { value, clock, .. } in written.suspects {
+                self.keep_suspect(connection, &name, &value, clock)?;
+            }
+        }
+        for observation in held {
+            for (name, value) in &observation.fields {
+                let replica = self.replica(connection)?;
+                let sent = replica.intent.as_ref().and_then(|intent| intent.fields.get(name));
+                let ours = [sent, replica.baseline.get(name), self.state.fields.get(name)];
+                if !value.is_blank() && !ours.into_iter().flatten().any(|ours| ours.loose_fold() == value.loose_fold())
+                {
+                    let clock = self.clock_of(&observation, name);
+                    self.keep_suspect(connection, name, value, clock)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Keeps a value that was glimpsed while our write was under way and that nobody shows any more.

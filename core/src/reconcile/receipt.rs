@@ -8,7 +8,7 @@ use crate::{
     outbox::Delivery,
     policies::Merge,
     remote::{Refusal, Remedy},
-    replica::{Intent, IntentVerb, Link, Observation, ParkCause, Parked, Replica, Source, Written},
+    replica::{Intent, IntentVerb, Link, Observation, ParkCause, Parked, Replica, Source, Suspect, Written},
     time::{Clock, Millis, Tick},
     value::Value,
 };
@@ -279,6 +279,9 @@ impl Pass<'_> {
         let model = &self.plan.model;
         let Some(intent) = self.replica_mut(connection)?.intent.take() else { return Ok(()) };
         let seen = self.seen_by(&intent);
+        // What was created for another record, or what the object was merged into meanwhile.
+        let of_another = observation.key.is_some_and(|key| key != self.state.id)
+            || self.replica(connection)?.link.external_id().is_some_and(|id| *id != observation.id);
         let replica = self.replica_mut(connection)?;
         for (name, sent) in &intent.fields {
             if !observation.fields.contains_key(name) {
@@ -286,7 +289,7 @@ impl Pass<'_> {
             }
             let before = replica.baseline.get(name).cloned().unwrap_or_default();
             let merge = model.field(name).map_or(Merge::Register, |field| field.policy.merge());
-            let effect = effect_of(&intent, observation, name, &before, merge);
+            let effect = effect_of(&intent, observation, name, &before, merge, of_another);
             if effect == Effect::None {
                 continue;
             }
@@ -328,7 +331,12 @@ impl Pass<'_> {
             self.suspect(connection, intent, observation)?;
         }
         for observation in held {
-            self.observe(connection, observation)?;
+            if self.is_of_another(connection, &observation)? {
+                // It was held because it could have been what a create of ours made. That has ended: whose is it?
+                self.look_again(connection, observation.id);
+            } else {
+                self.observe(connection, observation)?;
+            }
         }
         self.read_back(connection)
     }
@@ -354,11 +362,20 @@ impl Pass<'_> {
             let Some(written) = self.replica_mut(connection)?.written.get_mut(name) else { continue };
             let fold = shown.loose_fold();
             let known = fold == written.sent.loose_fold() || fold == written.before.loose_fold();
-            if !known && !written.suspects.iter().any(|(value, _)| value == shown) {
-                written.suspects.push((shown.clone(), clock));
+            if !known && !written.suspects.iter().any(|suspect| suspect.value == *shown) {
+                written.suspects.push(Suspect { value: shown.clone(), clock, version: observation.version });
             }
         }
         Ok(())
+    }
+
+    /// Whether a reading shows another object than the one that the replica is linked to; without a link nobody knows.
+    fn is_of_another(&self, connection: &ConnectionId, observation: &Observation) -> Result<bool, ReconcileError> {
+        Ok(match &self.replica(connection)?.link {
+            Link::Linked { id } => *id != observation.id && !observation.aliases.contains(id),
+            Link::Unlinked => true,
+            Link::Gone { .. } | Link::Detached { .. } => false,
+        })
     }
 
     pub(super) fn read_back(&mut self, connection: &ConnectionId) -> Result<(), ReconcileError> {
@@ -382,12 +399,20 @@ enum Effect {
     Unknown,
 }
 
-fn effect_of(intent: &Intent, observation: &Observation, name: &FieldName, before: &Value, merge: Merge) -> Effect {
+fn effect_of(
+    intent: &Intent,
+    observation: &Observation,
+    name: &FieldName,
+    before: &Value,
+    merge: Merge,
+    of_another: bool,
+) -> Effect {
     let Some(sent) = intent.fields.get(name) else { return Effect::None };
     let shown = observation.fields.get(name).unwrap_or(&Value::Null);
-    if let (Some(history), Some(looked)) = (observation.past.get(name), intent.expected) {
+    let history = observation.past.get(name).filter(|_| !of_another || mutant::off(Rule::OlderWriteIsNoProof));
+    if let (Some(history), Some(looked)) = (history, intent.expected) {
         // Only this write of ours can be newer than the look before it.
-        let ours = |from: Millis| history.iter().any(|past| past.by_us && past.at >= from);
+        let ours = |from: Millis| history.iter().any(|past| past.by_us && past.stamp >= from);
         if ours(looked.stamp.plus(i64::from(looked.precision_ms.max(1)))) {
             return Effect::Proved;
         }
@@ -398,9 +423,22 @@ fn effect_of(intent: &Intent, observation: &Observation, name: &FieldName, befor
     match shown {
         shown if shown.same_as(before) => Effect::None,
         shown if shown.loose_fold() == sent.loose_fold() => Effect::Proved,
+        // Another object, restored or merged, with a write of ours that was not this one.
+        _ if was_not_made(intent, observation, name, of_another) && !mutant::off(Rule::OlderWriteIsNoProof) => {
+            Effect::None
+        }
         Value::Text(shown) if merge == Merge::Text && was_written_on(sent, before, shown) => Effect::Proved,
         _ => Effect::Unknown,
     }
+}
+
+/// Whether what stands there was not made by this write: the object is another one, or the newest value of its history was
+/// written by us before the create was even opened, by any clock's uncertainty.
+fn was_not_made(intent: &Intent, observation: &Observation, name: &FieldName, of_another: bool) -> bool {
+    let newest = observation.past.get(name).and_then(|history| history.first());
+    let until = intent.opened.plus(-Clock::UNCERTAINTY_MS_MIN);
+    let older = newest.is_some_and(|newest| newest.by_us && newest.at < until);
+    of_another || intent.verb == IntentVerb::Create && older
 }
 
 /// Whether somebody went on writing on the text that was sent, and not on the one before. An edit leaves a head and a tail

@@ -28,9 +28,12 @@ pub(crate) fn rules_of(suite: Suite) -> impl Iterator<Item = Rule> {
 
 fn suite_of(rule: Rule) -> Suite {
     match rule {
-        Rule::AmbiguousIsHeld | Rule::TakenIsNoCandidate | Rule::BetterKeyTellsApart | Rule::CreatingIsAwaited => {
-            Suite::Matching
-        }
+        Rule::AmbiguousIsHeld
+        | Rule::TakenIsNoCandidate
+        | Rule::TwinNeedsReadById
+        | Rule::CutOffStaysSo
+        | Rule::BetterKeyTellsApart
+        | Rule::CreatingIsAwaited => Suite::Matching,
 
         Rule::SweepIsComplete | Rule::MassDeleteWaits => Suite::Lists,
 
@@ -52,6 +55,7 @@ fn suite_of(rule: Rule) -> Suite {
         | Rule::CreateAwaitsEnd
         | Rule::DeletedTwiceIsGone
         | Rule::RestoreIsReadLater
+        | Rule::OlderWriteIsNoProof
         | Rule::MergedLetsGo
         | Rule::EpochNeedsRest => Suite::Systems,
 

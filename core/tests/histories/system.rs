@@ -241,7 +241,12 @@ impl System {
 
 fn show_history(name: &FieldName, entries: &[Entry], observation: &mut Observation) {
     let newest_first = entries.iter().rev();
-    let past = newest_first.map(|entry| Past { value: entry.value.clone(), at: entry.at, by_us: entry.by_us });
+    let past = newest_first.map(|entry| Past {
+        value: entry.value.clone(),
+        at: entry.at,
+        stamp: entry.at,
+        by_us: entry.by_us,
+    });
     observation.past.insert(name.clone(), past.collect());
     if let Some(newest) = entries.last() {
         let clock = Clock { at: newest.at, precision_ms: 1, kind: ClockKind::Field };

@@ -121,7 +121,12 @@ pub(crate) fn a_deleter_had_not_seen_what_our_write_hid() {
     story.app_sets("name", "Bea");
     story.delivers("crm");
     let mut end = story.loses("Bea");
-    let past = |name, ago, by_us| Past { value: Value::text(name), at: Millis(story.at - ago), by_us };
+    let past = |name, ago, by_us| Past {
+        value: Value::text(name),
+        at: Millis(story.at - ago),
+        stamp: Millis(story.at - ago),
+        by_us,
+    };
     end.past.insert("name".into(), vec![past("Bea", 1_000, true), past("Cleo", 2_000, false)]);
     story.observes("crm", end);
     assert_eq!((story.state.deleted, story.shows("name")), (None, "\"Cleo\"".into()));

@@ -1,6 +1,7 @@
 //! The rules of `reconcile`, one readable story each.
 
 mod deletes;
+mod found;
 mod rules;
 #[path = "../catalogue/stories.rs"]
 mod stories;

@@ -13,7 +13,7 @@ use syncline_core::{
 use crate::{
     a_reading_back_that_was_overtaken_is_repeated, a_reading_begun_before_the_deadline_does_not_settle_a_lost_answer,
     after_a_lost_answer_a_text_that_happens_to_hold_the_characters_of_ours_is_not_taken_for_it,
-    after_a_lost_create_an_object_that_lags_behind_the_record_edits_nothing, deletes, stories,
+    after_a_lost_create_an_object_that_lags_behind_the_record_edits_nothing, deletes, found, stories,
     story::{DEADLINE_MS, Story, fields, reading},
     suites::Suite,
 };
@@ -47,6 +47,7 @@ fn no_rule_about_systems_can_be_spared() {
             (Rule::ReadBackIsRepeated, a_reading_back_that_was_overtaken_is_repeated),
             (Rule::DeletedTwiceIsGone, deletes::an_object_that_is_deleted_after_its_record_can_still_be_restored),
             (Rule::RestoreIsReadLater, deletes::a_reading_that_was_under_way_when_we_deleted_restores_nothing),
+            (Rule::OlderWriteIsNoProof, found::a_lost_create_that_turns_up_an_older_object_of_ours_is_not_proved_by_it),
             (Rule::MergedLetsGo, an_object_that_was_merged_lets_go_of_its_record),
             (Rule::EpochNeedsRest, no_epoch_begins_before_a_write_was_read_back),
         ],

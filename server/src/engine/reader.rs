@@ -1,8 +1,8 @@
 //! The reader of one side: the backfill once, then changes and deletes for ever. The machines in core decide what to read;
-//! this file fetches, takes in, and commits each checkpoint together with what it brought.
+//! this file fetches, takes in, and commits each checkpoint once what it brought is durable.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
@@ -14,6 +14,7 @@ use syncline_core::{
     read::{
         Backfill, BackfillState, DeletionStep, Deletions, Incremental, IncrementalState, Pace, ReadSpec, Recovery, Step,
     },
+    reconcile::FollowUp,
     remote::{Page, PageRequest, ProviderError},
     replica::Source,
 };
@@ -22,6 +23,7 @@ use super::{
     clock::Clock,
     inspector::{self, Found},
     intake::Batch,
+    session::CLOCK_BLUR_MS,
     side::{RunningSide, StepError},
     sweeper::Sweeper,
 };
@@ -167,7 +169,9 @@ enum Progress {
 /// the checkpoints stand meanwhile.
 pub(super) fn spec(side: &RunningSide, deleted: bool) -> ReadSpec {
     let object = side.part().map_or_else(|| "".into(), |part| part.object.clone());
-    let facts = side.session.connector.reader().cursor(&object);
+    let mut facts = side.session.connector.reader().cursor(&object);
+    // A read that ended at a moment that the provider's clock had not reached yet has not seen what came then.
+    facts.overlap_ms = facts.overlap_ms.max(CLOCK_BLUR_MS);
     ReadSpec { object, fields: side.mapped_fields(), facts, deleted }
 }
 
@@ -344,12 +348,21 @@ pub(super) async fn take_page(
 ) -> Result<(), StepError> {
     let (mut arrivals, mut quarantine) = side.arrivals(page.objects, Source::List, begun);
     quarantine.extend(side.malformed(page.malformed));
-    while arrivals.len() > ROWS_PER_COMMIT {
-        let rest = arrivals.split_off(ROWS_PER_COMMIT);
-        side.take(Batch::of(std::mem::replace(&mut arrivals, rest))).await?;
+    let mut looks = BTreeSet::new();
+    while !arrivals.is_empty() {
+        let rest = arrivals.split_off(arrivals.len().min(ROWS_PER_COMMIT));
+        let taken = side.take(Batch::of(std::mem::replace(&mut arrivals, rest))).await?;
+        looks.extend(
+            taken
+                .follow_ups
+                .into_iter()
+                .filter_map(|FollowUp::Read { connection, id }| (connection == side.connection).then_some(id)),
+        );
     }
+    // What a row asks to be looked at must be looked at before the row counts as read: after a crash nobody would know of it.
+    side.look(&Vec::from_iter(looks), Vec::new()).await?;
     reach(Point::PageBefore);
-    side.take(Batch { arrivals, quarantine, checkpoints, ..Batch::default() }).await?;
+    side.take(Batch { quarantine, checkpoints, ..Batch::default() }).await?;
     reach(Point::PageAfter);
     Ok(())
 }

@@ -2,7 +2,7 @@
 //! first, writes down what it is about to send, sends only what still differs, and takes the receipts in.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -15,7 +15,7 @@ use syncline_core::{
     reconcile::{Input, Receipt},
     record::RecordState,
     remote::{Key, ProviderError, Refusal, Remedy, WriteOutcome, WriteRequest, WriteResult, WriteVerb},
-    replica::{Intent, IntentVerb, Link, Source},
+    replica::{Intent, IntentVerb, Link, Replica, Source},
     time::Millis,
     value::Fields,
 };
@@ -107,23 +107,32 @@ async fn round(side: &RunningSide) -> Result<Duration, StepError> {
         return Ok(wait.min(IDLE_MAX));
     }
     let begun = Instant::now();
-    let looked_at = look_first(side, &due).await?;
-    let looked = begun.elapsed();
+    let looked = look_first(side, &due).await?;
+    let looking = begun.elapsed();
     let records: Vec<RecordId> = due.iter().map(|state| state.id).collect();
-    let intents = prepare(side, &records, looked_at).await?;
+    let intents = prepare(side, &records, looked.at).await?;
     let prepared = begun.elapsed();
     let sent = intents.len();
     if sent > 0 {
-        send(side, intents).await?;
+        send(side, intents, &looked.anothers).await?;
     }
-    tracing::debug!(due = due.len(), sent, ?looked, ?prepared, done = ?begun.elapsed(), "deliveries");
+    tracing::debug!(due = due.len(), sent, ?looking, ?prepared, done = ?begun.elapsed(), "deliveries");
     // Where nothing was sent, everything was merged away, or waits for its time.
     Ok(if sent == 0 { Duration::from_millis(50) } else { Duration::ZERO })
 }
 
+/// What was found before sending.
+struct Looked {
+    /// When the look began, by our clock.
+    at: Millis,
+    /// Records whose key is in an object that is not theirs, as after a merge or a copy there, and why they wait for a person:
+    /// where a create with a key writes to the object that has it, theirs would overwrite somebody else's.
+    anothers: BTreeMap<RecordId, String>,
+}
+
 /// Reads every linked object by id, looks for objects that an unlinked record may already have, and asks what became of
 /// writes whose answer was lost.
-async fn look_first(side: &RunningSide, due: &[RecordState]) -> Result<Millis, StepError> {
+async fn look_first(side: &RunningSide, due: &[RecordState]) -> Result<Looked, StepError> {
     let replicas = || due.iter().filter_map(|state| Some((state, state.replicas.get(&side.connection)?)));
     // An intent that is open here was sent by an earlier run of the service, or was never sent: nobody knows.
     let interrupted: Vec<Arrival> = replicas()
@@ -151,23 +160,25 @@ async fn look_first(side: &RunningSide, due: &[RecordState]) -> Result<Millis, S
         .filter(|(state, _)| !was_interrupted.contains(&state.id))
         .filter_map(|(_, replica)| replica.link.linked().cloned())
         .collect();
-    let looked_at = side.look(&ids, Vec::new()).await?;
-    let unlinked: Vec<(&RecordState, Option<&Intent>)> = replicas()
+    let at = side.look(&ids, Vec::new()).await?;
+    let unlinked: Vec<(&RecordState, &Replica)> = replicas()
         .filter(|(state, replica)| replica.link == Link::Unlinked && !was_interrupted.contains(&state.id))
         // A record that was deleted needs no object, but may have one all the same: a create was cut off before.
         .filter(|(state, replica)| state.deleted.is_none() || replica.intent.is_some())
-        .map(|(state, replica)| (state, replica.intent.as_ref()))
         .collect();
-    find_existing(side, &unlinked).await?;
-    Ok(looked_at)
+    let anothers = find_existing(side, &unlinked).await?;
+    Ok(Looked { at, anothers })
 }
 
 /// Before creates: an object with our key, or with the same match key, is linked instead of made again.
-async fn find_existing(side: &RunningSide, unlinked: &[(&RecordState, Option<&Intent>)]) -> Result<(), StepError> {
-    let Some(part) = side.part().filter(|_| !unlinked.is_empty()) else { return Ok(()) };
+async fn find_existing(
+    side: &RunningSide,
+    unlinked: &[(&RecordState, &Replica)],
+) -> Result<BTreeMap<RecordId, String>, StepError> {
+    let Some(part) = side.part().filter(|_| !unlinked.is_empty()) else { return Ok(BTreeMap::new()) };
     let mut searches = Vec::new();
-    for (state, uncertain) in unlinked {
-        if let (Some(field), Some(_)) = (&part.key_field, uncertain) {
+    for (state, replica) in unlinked {
+        if let Some(field) = part.key_field.as_ref().filter(|_| replica.is_used() || replica.intent.is_some()) {
             searches.push(vec![Key { field: field.clone(), value: state.id.to_string() }]);
         }
         let match_keys = &side.sync.plan.model.match_keys;
@@ -177,6 +188,7 @@ async fn find_existing(side: &RunningSide, unlinked: &[(&RecordState, Option<&In
     searches.retain(|keys: &Vec<Key>| keys.iter().all(|key| schema.has(&key.field)));
     let fields = side.remote_fields();
     let reader = side.session.connector.reader();
+    let mut bearers = BTreeMap::new();
     for searches in searches.chunks(SEARCHES_PER_CALL) {
         let begun = side.clock.tick().await?;
         let found = side
@@ -187,25 +199,40 @@ async fn find_existing(side: &RunningSide, unlinked: &[(&RecordState, Option<&In
             })
             .await?;
         let (arrivals, quarantine) = side.arrivals(found, Source::ById, begun);
+        bearers.extend(arrivals.iter().filter_map(Arrival::bears_key));
         side.take(Batch { arrivals, quarantine, ..Batch::default() }).await?;
     }
-    // What was not found was not made: the deadline of its request is past.
-    let ids: Vec<RecordId> =
-        unlinked.iter().filter(|(_, intent)| intent.is_some()).map(|(state, _)| state.id).collect();
+    let asked =
+        |(state, replica): &&(&RecordState, &Replica)| replica.intent.is_some() || bearers.contains_key(&state.id);
+    let ids: Vec<RecordId> = unlinked.iter().filter(asked).map(|(state, _)| state.id).collect();
+    let mut anothers = BTreeMap::new();
     let mut closed = Vec::new();
     for state in side.tenant().load_surface(&ids).await? {
-        let intent = state.replicas.get(&side.connection).and_then(|replica| replica.intent.as_ref());
-        if let Some(intent) = intent {
+        let Some(replica) = state.replicas.get(&side.connection) else { continue };
+        let bearer = bearers.get(&state.id).filter(|_| replica.link == Link::Unlinked);
+        let reason = bearer.map(|id| {
+            let object = &part.object;
+            format!(
+                "{object} {id} has this record's key and is not linked to it: link it, or merge the two records by hand"
+            )
+        });
+        if let Some(intent) = &replica.intent {
+            // What was not found was not made: the deadline of its request is past.
             let error = ProviderError { remedy: Remedy::Retry, message: "the object was not created".into() };
-            closed.push(receipt(side, state.id, intent, Receipt::NotApplied { error, jitter: 0 }));
+            let result = match reason.clone() {
+                Some(message) => Receipt::Exists { id: None, message },
+                None => Receipt::NotApplied { error, jitter: 0 },
+            };
+            closed.push(receipt(side, state.id, intent, result));
         }
+        anothers.extend(reason.map(|reason| (state.id, reason)));
     }
     if !closed.is_empty() {
         reach(Point::NotCreatedBefore);
         side.take(Batch::of(closed)).await?;
         reach(Point::NotCreatedAfter);
     }
-    Ok(())
+    Ok(anothers)
 }
 
 /// A match key in the provider's own fields and spellings; `None` where a member is blank or not written here.
@@ -248,7 +275,11 @@ async fn prepare(
 }
 
 /// Sends the intents and takes their receipts in.
-async fn send(side: &RunningSide, intents: Vec<(RecordId, Intent)>) -> Result<(), StepError> {
+async fn send(
+    side: &RunningSide,
+    intents: Vec<(RecordId, Intent)>,
+    anothers: &BTreeMap<RecordId, String>,
+) -> Result<(), StepError> {
     let (Some(part), Some(writer)) = (side.part(), side.session.connector.writer()) else { return Ok(()) };
     let ids: Vec<RecordId> = intents.iter().map(|(record, _)| *record).collect();
     let states: HashMap<RecordId, RecordState> =
@@ -258,6 +289,10 @@ async fn send(side: &RunningSide, intents: Vec<(RecordId, Intent)>) -> Result<()
     let mut requests = Vec::new();
     for (trace, (record, intent)) in intents.iter().enumerate() {
         let Some(state) = states.get(record) else { continue };
+        if let (IntentVerb::Create, Some(message)) = (intent.verb, anothers.get(record)) {
+            receipts.push(receipt(side, *record, intent, Receipt::Exists { id: None, message: message.clone() }));
+            continue;
+        }
         match request(side, part, state, intent, trace) {
             Ok(request) => requests.push(request),
             Err(receipt_input) => receipts.push(receipt(side, *record, intent, *receipt_input)),

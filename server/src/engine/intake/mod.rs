@@ -30,9 +30,9 @@ use std::{
 use syncline_core::{
     document::Actor,
     identity::OperationId,
-    ids::{ConnectionId, ModelName, RecordId, TenantId},
+    ids::{ConnectionId, ExternalId, ModelName, RecordId, TenantId},
     plan::SyncPlan,
-    reconcile::{self, FollowUp, Input, ReconcileError},
+    reconcile::{self, FollowUp, Input, Receipt, ReconcileError},
     remote::RemoteObject,
     replica::{Intent, Observation},
     repo::{DocumentId, thread::Heads},
@@ -281,7 +281,7 @@ pub enum IntakeError {
         /// The connection.
         connection: ConnectionId,
         /// The object.
-        id: syncline_core::ids::ExternalId,
+        id: ExternalId,
     },
     /// The record has another version than the batch asks for.
     #[error("the record is at version {current}, not {expected}")]
@@ -357,7 +357,12 @@ impl Intake {
     }
 
     /// Takes a batch in, and says which records have too long a history and could begin a new one.
-    async fn take_one(&self, sync: &str, plan: &SyncPlan, batch: Batch) -> Result<(Taken, Vec<RecordId>), IntakeError> {
+    async fn take_one(
+        &self,
+        sync: &str,
+        plan: &SyncPlan,
+        mut batch: Batch,
+    ) -> Result<(Taken, Vec<RecordId>), IntakeError> {
         let mut poisoned: HashMap<usize, working::Why> = HashMap::new();
         let mut attempts = 0;
         let mut mended: BTreeSet<RecordId> = BTreeSet::new();
@@ -405,14 +410,17 @@ impl Intake {
             match self.commit(plan, commit).await {
                 Err(CommitError::Stale(_)) if attempts < STALE_RETRIES_MAX => attempts += 1,
                 Err(CommitError::Taken { object, id, holder, connection }) => {
-                    let offender = batch.arrivals.iter().position(|arrival| arrival.shows(&connection, &id));
-                    let Some(offender) = offender.filter(|_| attempts < STALE_RETRIES_MAX) else {
-                        return Err(CommitError::Taken { object, id, holder, connection }.into());
-                    };
-                    attempts += 1;
                     let reason =
                         format!("{object} {id} belongs to record {holder}: link or merge the two records by hand");
-                    poisoned.insert(offender, working::Why { cause: QuarantineCause::Taken, reason });
+                    let made = |arrival: &mut Arrival| arrival.makes_no_link(&connection, &id, &reason);
+                    let made = batch.arrivals.iter_mut().map(made).filter(|made| *made).count() > 0;
+                    let offender = batch.arrivals.iter().position(|arrival| arrival.shows(&connection, &id));
+                    if attempts >= STALE_RETRIES_MAX || !made && offender.is_none() {
+                        return Err(CommitError::Taken { object, id, holder, connection }.into());
+                    }
+                    attempts += 1;
+                    poisoned
+                        .extend(offender.map(|place| (place, working::Why { cause: QuarantineCause::Taken, reason })));
                 }
                 Err(error) => return Err(error.into()),
                 Ok(noted) => {
@@ -500,7 +508,26 @@ impl Arrival {
         }
     }
 
-    fn shows(&self, in_connection: &ConnectionId, id: &syncline_core::ids::ExternalId) -> bool {
+    /// The record whose key an object carries that is there, and the object.
+    pub(in crate::engine) fn bears_key(&self) -> Option<(RecordId, ExternalId)> {
+        let Self::Observed { observation, .. } = self else { return None };
+        observation.key.filter(|_| !observation.deleted).map(|record| (record, observation.id.clone()))
+    }
+
+    /// A create that the provider has answered with another record's object, found by its key, links nothing: the delivery is
+    /// parked, so that the rest of the batch is taken in and a person looks. Whether this was one.
+    fn makes_no_link(&mut self, to: &ConnectionId, taken: &ExternalId, reason: &str) -> bool {
+        if let Self::Known { input, .. } = self
+            && let Input::Receipt { connection, result, .. } = input.as_mut()
+            && matches!(result, Receipt::Applied { id, .. } if connection == to && id == taken)
+        {
+            *result = Receipt::Exists { id: None, message: reason.to_owned() };
+            return true;
+        }
+        false
+    }
+
+    fn shows(&self, in_connection: &ConnectionId, id: &ExternalId) -> bool {
         matches!(self, Self::Observed { connection, observation, .. } if connection == in_connection && observation.id == *id)
     }
 }

@@ -7,7 +7,8 @@ use syncline_core::{
     matching::{self, Candidate, Claim, Evidence, Match, MatchKey, Seat},
     plan::SyncPlan,
     record::RecordState,
-    replica::Observation,
+    replica::{Observation, Replica, Source},
+    time::Millis,
     value::Fields,
 };
 
@@ -135,17 +136,18 @@ impl Routes {
         state_of: impl Fn(&RecordId) -> Option<&'a RecordState>,
     ) -> Match {
         let keys = MatchKey::all(&plan.model, fields);
-        let candidates = self.candidates(plan, &keys, state_of, |_| Seat::Free);
+        let candidates = self.candidates(plan, &keys, state_of, |_| Seat::Free, |_| false);
         matching::decide(&Evidence { keys, candidates, ..Evidence::default() })
     }
 
-    /// The live records that share a match key.
+    /// The records that share a match key, and are live or may be `awaited`.
     fn candidates<'a>(
         &self,
         plan: &SyncPlan,
         keys: &[MatchKey],
         state_of: impl Fn(&RecordId) -> Option<&'a RecordState>,
         seat: impl Fn(&RecordState) -> Seat,
+        awaited: impl Fn(&RecordState) -> bool,
     ) -> Vec<Candidate> {
         keys.iter()
             .filter_map(|key| self.by_match.get(key))
@@ -153,7 +155,7 @@ impl Routes {
             .collect::<BTreeSet<_>>()
             .into_iter()
             .filter_map(state_of)
-            .filter(|state| state.deleted.is_none())
+            .filter(|state| state.deleted.is_none() || awaited(state))
             .map(|state| Candidate {
                 record: state.id,
                 keys: MatchKey::all(&plan.model, &state.fields),
@@ -169,22 +171,29 @@ impl Routes {
         connection: &ConnectionId,
         observation: &Observation,
         state_of: impl Fn(&RecordId) -> Option<&'a RecordState>,
+        now: Millis,
     ) -> Match {
-        let seat = |state: &RecordState| Seat::of(state.replicas.get(connection));
+        let seat = |state: &RecordState| Seat::of(state.replicas.get(connection), observation, now);
         let keys = MatchKey::all(&plan.model, &observation.fields);
         let refused = self.not_same.get(&(connection.clone(), observation.id.clone()));
         let may_be = |record: &RecordId| refused.is_none_or(|refused| !refused.contains(record));
-        let mut candidates = self.candidates(plan, &keys, &state_of, seat);
+        // What a create has made for a record that was deleted meanwhile is that record's, and goes with it.
+        let awaited = |state: &RecordState| state.replicas.get(connection).is_some_and(Replica::is_creating);
+        let mut candidates = self.candidates(plan, &keys, &state_of, seat, awaited);
         candidates.retain(|candidate| may_be(&candidate.record));
         // What is not known any more is no claim; what the object was before a restore is as good as our key in it.
         let claims = [observation.key, self.former(connection, &observation.id)].into_iter().flatten();
         let claim = claims.map(|record| survivor_among(record, &state_of)).filter(may_be).find_map(|id| state_of(&id));
+        let of_old = observation.aliases.iter().filter_map(|alias| self.known(connection, alias));
+        let by_alias =
+            of_old.map(|record| Claim { record, seat: state_of(&record).map_or(Seat::Taken, seat) }).collect();
         matching::decide(&Evidence {
             by_id: self.known(connection, &observation.id),
-            by_alias: observation.aliases.iter().filter_map(|alias| self.known(connection, alias)).collect(),
+            by_alias,
             by_key: claim.map(|state| Claim { record: state.id, seat: seat(state) }),
             keys,
             candidates,
+            by_read: observation.source == Source::ById,
         })
     }
 }

@@ -231,16 +231,23 @@ impl<'a> Working<'a> {
         now: reconcile::Now,
     ) -> Result<Option<RecordId>, ReconcileError> {
         let works = &self.works;
-        let decided =
-            self.routes.decide(self.plan, connection, observation, |id| works.get(id).map(|work| &work.commit.state));
+        let state_of = |id: &RecordId| works.get(id).map(|work| &work.commit.state);
+        let decided = self.routes.decide(self.plan, connection, observation, state_of, now.at);
         let record = match decided {
             Match::Known(record) | Match::Link(record) => self.survivor(record),
-            Match::New if observation.deleted => return Ok(None),
+            // An object that is gone need not be anybody's.
+            Match::New | Match::Ambiguous(_) if observation.deleted => return Ok(None),
             Match::New => return self.create_from(connection, observation, now).map(Some),
-            Match::Creating(_) => {
+            Match::Unconfirmed => {
                 let id = observation.id.clone();
                 self.taken.follow_ups.insert(FollowUp::Read { connection: connection.clone(), id });
                 return Ok(None);
+            }
+            Match::Creating(record) => {
+                // The record holds the reading until its create has ended, and then has the object looked at.
+                let input = Input::Observed { connection: connection.clone(), observation: observation.clone() };
+                self.known(record, input, now)?;
+                return Ok(Some(record));
             }
             Match::Ambiguous(records) => {
                 let list = records.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");

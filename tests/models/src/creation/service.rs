@@ -183,6 +183,8 @@ impl Creation {
     fn decided(&self, state: &State, object: usize) -> Match {
         let seat = match (state.link, state.intent) {
             (Some(_), _) => Seat::Taken,
+            // A read by id, begun when nothing can be under way any more, ends a create whose answer was lost.
+            (None, Some(intent)) if intent.uncertain && intent.wait == 0 => Seat::Free,
             (None, Some(_)) => Seat::Creating,
             (None, None) => Seat::Free,
         };
@@ -193,6 +195,7 @@ impl Creation {
             by_key: (state.objects[object].maker == Maker::Us).then_some(Claim { record: RECORD, seat }),
             candidates: vec![Candidate { record: RECORD, keys: keys.clone(), seat }],
             keys,
+            by_read: true,
         })
     }
 
@@ -205,7 +208,7 @@ impl Creation {
         match self.decided(state, object) {
             Match::Link(_) => settles,
             Match::Creating(_) => false,
-            Match::Known(_) | Match::New | Match::Ambiguous(_) => true,
+            Match::Known(_) | Match::New | Match::Unconfirmed | Match::Ambiguous(_) => true,
         }
     }
 
@@ -227,7 +230,7 @@ impl Creation {
                 state.intent = None;
             }
             Match::New => state.twins += u8::from(ours),
-            Match::Known(_) | Match::Creating(_) | Match::Ambiguous(_) => {}
+            Match::Known(_) | Match::Creating(_) | Match::Unconfirmed | Match::Ambiguous(_) => {}
         }
     }
 }

@@ -106,7 +106,12 @@ impl Provider {
         let mut observation = self.shown(self.values(), self.stamp, begun, source);
         if self.kind.history && source == Source::ById {
             for (name, entries) in &self.fields {
-                let past = |entry: &Entry| Past { value: entry.value.clone(), at: entry.at, by_us: entry.by_us };
+                let past = |entry: &Entry| Past {
+                    value: entry.value.clone(),
+                    at: entry.at,
+                    stamp: entry.at,
+                    by_us: entry.by_us,
+                };
                 observation.past.insert(name.clone(), entries.iter().rev().map(past).collect());
                 if let Some(newest) = entries.last() {
                     let clock = Clock { at: newest.at, precision_ms: 1, kind: ClockKind::Field };
