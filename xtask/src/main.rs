@@ -3,6 +3,7 @@
 mod bench;
 mod check;
 mod command;
+mod simulate;
 mod suite;
 mod test;
 
@@ -23,6 +24,8 @@ enum Verb {
     Check(check::Arguments),
     /// What the service costs, against floors measured in the same run; writes `docs/benchmarks.md`.
     Bench(bench::Arguments),
+    /// Whole histories of the service amid faults, from seeds; a failing one is made small and told.
+    Simulate(simulate::Arguments),
     /// Every suite, with its number of tests and its seconds.
     Test(test::Arguments),
 }
@@ -31,6 +34,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().verb {
         Verb::Check(arguments) => check::run(&arguments),
         Verb::Bench(arguments) => bench::run(&arguments),
+        Verb::Simulate(arguments) => simulate::run(&arguments),
         Verb::Test(arguments) => test::run(&arguments),
     };
     match outcome {

@@ -10,7 +10,7 @@ use serde_json::Value as Json;
 use crate::{assert_none, root};
 
 /// Which of the workspace's packages each package may be built on. `tests` may see everything, and nothing sees `tests`.
-const MAY_USE: [(&str, &[&str]); 8] = [
+const MAY_USE: [(&str, &[&str]); 9] = [
     ("syncline-core", &[]),
     ("syncline-connectors", &["syncline-core"]),
     ("syncline-sandbox", &[]),
@@ -21,6 +21,7 @@ const MAY_USE: [(&str, &[&str]); 8] = [
         &["syncline-core", "syncline-connectors", "syncline-sandbox", "syncline-client", "syncline-server"],
     ),
     ("syncline-models", &["syncline-core"]),
+    ("syncline-simulation", &["syncline-core"]),
     ("xtask", &[]),
 ];
 
