@@ -207,10 +207,28 @@ pub(super) fn classify(answer: &Answer) -> ProviderError {
 
 /// What the refusal of a whole writing batch means.
 pub(super) enum BatchRefused {
-    /// Some row's values are refused, and nothing was written: smaller batches will tell which.
-    Values(RowError),
+    /// One of the rows is at fault, and nothing was written: smaller batches will tell which.
+    Row(RowFault),
     /// All rows ended like this.
     All(WriteOutcome),
+}
+
+/// Why a batch was refused whole for one of its rows.
+pub(super) enum RowFault {
+    /// The row's values are refused.
+    Values(Box<RowError>),
+    /// The row's object is in use.
+    InUse(ProviderError),
+}
+
+impl RowFault {
+    /// How the row ended, once it stands alone.
+    pub(super) fn outcome(&self, verb: &WriteVerb) -> WriteOutcome {
+        match self {
+            Self::Values(error) => error.outcome(verb),
+            Self::InUse(error) => WriteOutcome::NotApplied(error.clone()),
+        }
+    }
 }
 
 /// Reads the refusal of a whole writing batch.
@@ -220,9 +238,11 @@ pub(super) fn refused(answer: &Answer) -> BatchRefused {
             let error = error_of(answer);
             match error.remedy(answer.retry_after_ms()).filter(|remedy| *remedy != Remedy::Gone) {
                 Some(_) => BatchRefused::All(WriteOutcome::NotApplied(classify(answer))),
-                None => BatchRefused::Values(error),
+                None => BatchRefused::Row(RowFault::Values(Box::new(error))),
             }
         }
+        // It says nothing of the other objects.
+        423 => BatchRefused::Row(RowFault::InUse(classify(answer))),
         408 | 500.. => BatchRefused::All(WriteOutcome::Unknown { message: classify(answer).message }),
         _ => BatchRefused::All(WriteOutcome::NotApplied(classify(answer))),
     }
@@ -336,15 +356,17 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_batch_is_split_only_for_its_values() {
+    fn a_refused_batch_is_split_only_for_what_is_one_rows() {
         let show = |status, body: Value| match refused(&answer(status, &body)) {
-            BatchRefused::Values(error) => format!("values: {}", error.category),
+            BatchRefused::Row(RowFault::Values(error)) => format!("values: {}", error.category),
+            BatchRefused::Row(RowFault::InUse(error)) => format!("in use: {:?}", error.remedy),
             BatchRefused::All(outcome) => name(&outcome),
         };
         let cases = [
             (400, json!({"category": "VALIDATION_ERROR"}), "values: VALIDATION_ERROR"),
             (409, json!({"category": "CONFLICT"}), "values: CONFLICT"),
             (404, json!({"category": "OBJECT_NOT_FOUND"}), "values: OBJECT_NOT_FOUND"),
+            (423, json!({"message": "locked"}), "in use: Busy { after_ms: 2000 }"),
             (401, json!({"category": "EXPIRED_AUTHENTICATION"}), "not applied: Refresh"),
             (403, json!({"category": "MISSING_SCOPES"}), "not applied: Configure"),
             (500, json!({}), "unknown"),

@@ -12,7 +12,7 @@ use syncline_core::{
 use super::{
     HubSpot,
     batch_write::{self, Kind},
-    errors::{self, BatchRefused, RowError},
+    errors::{self, BatchRefused, RowFault},
     rows::Shape,
     session::Session,
 };
@@ -75,8 +75,9 @@ fn groups(rows: &[WriteRequest]) -> Vec<(Kind, ObjectName, Vec<&WriteRequest>)> 
     split
 }
 
-/// Writes a batch. Where HubSpot refuses it whole for the values of some row, nothing was written: the halves are sent
-/// apart, until the row at fault stands alone.
+/// Writes a batch. Where HubSpot refuses it whole for the values of some row, or since some object is in use, nothing was written:
+/// the halves are sent apart, until the row at fault stands alone. Otherwise an object that stays in use would hold up every row that
+/// meets it in a batch, again and again.
 async fn write_batch(session: &Session<'_>, kind: &Kind, shape: Shape<'_>, rows: Vec<&WriteRequest>) -> Outcomes {
     let mut outcomes = Outcomes::default();
     let mut parts = vec![rows];
@@ -87,8 +88,8 @@ async fn write_batch(session: &Session<'_>, kind: &Kind, shape: Shape<'_>, rows:
         }
         match send(session, kind, shape, &rows).await {
             Ok(ended) => outcomes.merge(ended),
-            Err(error) => match rows[..] {
-                [row] => outcomes.settle(row, error.outcome(&row.verb)),
+            Err(fault) => match rows[..] {
+                [row] => outcomes.settle(row, fault.outcome(&row.verb)),
                 _ => {
                     let (first, second) = rows.split_at(rows.len() / 2);
                     parts.extend([first.to_vec(), second.to_vec()]);
@@ -99,13 +100,13 @@ async fn write_batch(session: &Session<'_>, kind: &Kind, shape: Shape<'_>, rows:
     outcomes
 }
 
-/// Sends one batch; the error is of a batch that was refused whole for the values of one of its rows.
+/// Sends one batch; the error is of a batch that was refused whole for one of its rows.
 async fn send(
     session: &Session<'_>,
     kind: &Kind,
     shape: Shape<'_>,
     rows: &[&WriteRequest],
-) -> Result<Outcomes, Box<RowError>> {
+) -> Result<Outcomes, RowFault> {
     let all = |outcome: WriteOutcome| {
         let mut outcomes = Outcomes::default();
         outcomes.settle_all(rows, &outcome);
@@ -123,7 +124,8 @@ async fn send(
         return Ok(batch_write::outcomes(&answer, rows, shape));
     }
     match errors::refused(&answer) {
-        BatchRefused::Values(error) => Err(Box::new(error)),
+        BatchRefused::Row(RowFault::InUse(error)) => Err(RowFault::InUse(session.scaled(error))),
+        BatchRefused::Row(fault) => Err(fault),
         BatchRefused::All(WriteOutcome::NotApplied(error)) => all(WriteOutcome::NotApplied(session.scaled(error))),
         BatchRefused::All(outcome) => all(outcome),
     }
