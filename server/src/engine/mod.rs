@@ -40,6 +40,7 @@ mod writer;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Duration,
 };
 
 use syncline_connectors::{connector::Credentials, http::HttpClient};
@@ -68,6 +69,9 @@ use keeper::Keeper;
 use session::{Session, SessionError};
 use side::{RunningSide, RunningSync, SideParts};
 use tally::{Counts, Tally};
+
+/// How long the tasks' present steps may take to end once the service is asked to stop.
+const STEP_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// The running engine.
 pub struct Engine {
@@ -235,14 +239,29 @@ impl Engine {
         &self.sides
     }
 
-    /// Ends every task after its present step and waits for them.
+    /// Ends every task after its present step and waits for them, but not for ever: a provider that does not answer is left
+    /// waiting, and what became of a write that it was sent is looked up after the next start.
     pub async fn stop(&self) {
         self.stop.cancel();
         let mut tasks = self.tasks.lock().await;
-        while let Some(ended) = tasks.join_next().await {
-            if let Err(error) = ended {
-                tracing::error!(%error, "a task of the engine ended badly");
-            }
+        if tokio::time::timeout(STEP_TIME_MAX, joined(&mut tasks)).await.is_err() {
+            tracing::warn!(
+                tasks = tasks.len(),
+                "steps did not end in time and were cut off; the next start takes them up"
+            );
+            tasks.abort_all();
+            joined(&mut tasks).await;
+        }
+    }
+}
+
+/// Waits for every task.
+async fn joined(tasks: &mut JoinSet<()>) {
+    while let Some(ended) = tasks.join_next().await {
+        if let Err(error) = ended
+            && !error.is_cancelled()
+        {
+            tracing::error!(%error, "a task of the engine ended badly");
         }
     }
 }

@@ -89,6 +89,28 @@ async fn a_slow_provider_is_waited_for() {
     server.stays_quiet().await;
 }
 
+/// Fails where the service waits for every call to end before it stops: it would wait for as long as it waits for answers.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_whose_provider_never_answers_ends_and_looks_later_what_became_of_it() {
+    let (stage, line) = behind_a_line().await;
+    let server = stage.serve().await;
+    server.agree().await;
+    let before = updates(stage.hubspot());
+    line.strike(Weather::SilentAnswers, UPDATES);
+    let (id, _) = stage.salesforce().objects().await.pop_first().expect("an object");
+    stage.salesforce().edit(&id, &[("title", "Chief")]).await;
+    until_reached("it takes effect", before + 1, || updates(stage.hubspot())).await;
+    server.end();
+    assert!(stage.logged().contains("steps did not end in time"), "{}", stage.log_tail());
+    line.set(Weather::Clear);
+
+    let server = stage.serve().await;
+    let agreement = server.agree().await;
+    assert_eq!(agreement.records.values().filter(|record| record["title"] == "Chief").count(), 1);
+    assert_eq!(updates(stage.hubspot()), before + 1, "it is not sent again");
+    server.stays_quiet().await;
+}
+
 /// What the client was told holds; what it was not told may be, and is made once when the call is repeated. Fails without the
 /// idempotency key in the record's id.
 #[tokio::test(flavor = "multi_thread")]
