@@ -3,7 +3,7 @@
 //!
 //! # Layout
 //!
-//! * [`run`]: one run, from a seed to a report or a failure. [`scope`], [`event`], [`fault`]: what it may contain.
+//! * [`run`](mod@run): one run, from a seed to a report or a failure. [`scope`], [`event`], [`fault`]: what it may contain.
 //! * `world`, `agenda`, `executor`: what there is, what happens when, and the service's tasks, one step at a time.
 //! * `setup`, `model`: the systems, fields and first objects of a seed.
 //! * `provider`, `deeds`, `network`: providers with their quirks, their users, and the calls to them.

@@ -3,7 +3,7 @@
 //! # Layout
 //!
 //! * [`quirks`]: how it behaves. [`object`]: what it keeps of one object.
-//! * [`read`]: lists, reads by id, searches, deletes. [`write`]: what a request of ours does.
+//! * [`read`]: lists, reads by id, searches, deletes. [`write`](mod@write): what a request of ours does.
 //! * [`users`]: what its own users do.
 
 pub(crate) mod object;
