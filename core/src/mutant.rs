@@ -66,12 +66,17 @@ rules! {
     StoredFormNeedsProof,
     /// What our own principal wrote before a create was opened is no form of what that create sends.
     OlderWriteIsNoProof,
+    /// Where an object was merged into another, what was written to the one proves nothing about the other, whose texts did not
+    /// grow out of the one's.
+    MergedIsAnother,
     /// A stored form counts as equal to what was sent only while the baseline holds it.
     StoredFormEndsWithBaseline,
     /// A value that the provider's history shows between our look and our write is an edit.
     SlippedInIsEdit,
     /// A value that was glimpsed during a write and that nobody shows any more becomes a conflict.
     GlimpsedIsKept,
+    /// What was sent, seen while the write's answer was lost, proves that the write took effect, whatever stands there later.
+    GlimpsedIsProof,
 
     // First link.
     /// Linking an object moves no heads: its values are concurrent with the record's.

@@ -311,6 +311,9 @@ pub struct CursorFacts {
     pub rows_max: Option<u32>,
     /// The most rows in a page.
     pub page_max: u32,
+    /// Whether a token counts the rows of the result as it is by then, so that rows which leave the result meanwhile
+    /// shift those behind them into pages that were read. Inside a window every page is then asked for by position.
+    pub tokens_shift: bool,
 }
 
 /// How the rows of a window are ordered.

@@ -45,6 +45,7 @@ impl Reader for HubSpot {
             overlap_ms: scaled(OVERLAP_MS, self.settings.time_scale),
             rows_max: Some(SEARCH_ROWS_MAX),
             page_max: search::ROWS_MAX,
+            tokens_shift: true,
         }
     }
 

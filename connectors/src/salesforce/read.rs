@@ -47,6 +47,8 @@ impl Reader for Salesforce {
             overlap_ms: scaled(OVERLAP_MS, self.settings.time_scale),
             rows_max: None,
             page_max: PAGE_MAX,
+            // A query locator holds the result as it was when the query was asked.
+            tokens_shift: false,
         }
     }
 

@@ -128,13 +128,11 @@ impl Trail {
         }
     }
 
-    /// Inside a window that is walked by id, every page is keyed anew: rows that are edited leave the window, and a
-    /// token that counts rows would then skip as many. Elsewhere the token serves until the provider's cap is near.
+    /// Inside a window, every page is keyed anew where tokens count rows: rows that are edited or deleted leave the window,
+    /// and such a token would then skip as many. Elsewhere the token serves until the provider's cap is near.
     fn must_rekey(&self, spec: &ReadSpec, window: Option<Window>) -> bool {
-        match spec.facts.walk {
-            Walk::IdWithinWindow => window.is_some(),
-            Walk::StampThenId => self.near_cap(spec),
-        }
+        let leaves_rows_out = spec.facts.tokens_shift && window.is_some();
+        leaves_rows_out || (window.is_some() || spec.facts.walk == Walk::StampThenId) && self.near_cap(spec)
     }
 
     fn near_cap(&self, spec: &ReadSpec) -> bool {

@@ -10,7 +10,7 @@ use crate::{
     journal::{Heads, Origin},
     mutant::{self, Rule},
     policies::Merge,
-    replica::{Intent, Link, Observation, Past, Replica, Source, StoredForm, Suspect, Written},
+    replica::{Intent, Link, Observation, Past, Replica, Source, StoredForm, Suspect},
     time::Clock,
     value::Value,
 };
@@ -133,7 +133,7 @@ impl Pass<'_> {
         observation: Observation,
     ) -> Result<(), ReconcileError> {
         if observation.id != *id && observation.aliases.contains(id) {
-            self.replica_mut(connection)?.link = Link::Linked { id: observation.id.clone() };
+            self.merged_into(connection, observation.id.clone())?;
         } else if observation.id != *id {
             self.out.verdict = Verdict::Stale;
             return Ok(());
@@ -154,6 +154,24 @@ impl Pass<'_> {
             Worth::Counts if observation.deleted => self.observed_deleted(connection, &observation),
             Worth::Counts => self.adopt(connection, observation),
         }
+    }
+
+    /// The object was merged into another one, which holds values of its own, of any age. What differs from what the former
+    /// one showed is an edit by whoever merged them; of what was written to that one nothing more will be seen.
+    fn merged_into(&mut self, connection: &ConnectionId, id: ExternalId) -> Result<(), ReconcileError> {
+        if !mutant::off(Rule::MergedIsAnother) {
+            self.keep_what_waits(connection)?;
+            let model = &self.plan.model;
+            let replica = self.replica_mut(connection)?;
+            replica.version = None;
+            for (name, field) in &model.fields {
+                if field.policy.merge() == Merge::Text {
+                    replica.reflected.set(name, Heads::new());
+                }
+            }
+        }
+        self.replica_mut(connection)?.link = Link::Linked { id };
+        Ok(())
     }
 
     /// Whether the reading was to show what our last write met, but somebody's edit came in first: what slipped in before our write
@@ -296,7 +314,10 @@ impl Pass<'_> {
             if old.same_as(value) {
                 continue;
             }
-            let form = stored_form(replica, observation, name, value);
+            let form = match stored_form(replica, observation, name, value) {
+                None if old.is_blank() => self.spelling_of(connection, name, value)?,
+                form => form,
+            };
             let known_elsewhere = self.shows_already(connection, name, value)?;
             let edit = if form.is_none() && !known_elsewhere && self.editable(name) {
                 self.edit_by(connection, observation, name, old, value)?
@@ -335,6 +356,22 @@ impl Pass<'_> {
 
     fn editable(&self, name: &FieldName) -> bool {
         self.plan.model.field(name).is_some_and(|field| !field.computed)
+    }
+
+    /// The record's value in this system's spelling, where the system showed none before, as at first sight.
+    fn spelling_of(
+        &self,
+        connection: &ConnectionId,
+        name: &FieldName,
+        value: &Value,
+    ) -> Result<Option<StoredForm>, ReconcileError> {
+        let side = self.side(connection)?;
+        let Some(Ok(sent)) = self.state.fields.get(name).map(|shown| side.mapping.project(name, shown)) else {
+            return Ok(None);
+        };
+        let is_spelling = sent != *value && !value.is_blank() && sent.loose_fold() == value.loose_fold();
+        let counts = is_spelling && !mutant::off(Rule::SpellingIsStoredForm);
+        Ok(counts.then(|| StoredForm { sent, stored: value.clone() }))
     }
 
     /// Whether the record already holds the value, so that this system has merely come to agree.
@@ -427,7 +464,7 @@ impl Pass<'_> {
                 self.moved.insert(connection.clone());
             }
             let history = observation.past.get(name).filter(|_| !mutant::off(Rule::SlippedInIsEdit));
-            let past = slipped_in(written, history.map_or(&[], Vec::as_slice));
+            let past = slipped_in(&written.sent, &written.before, history.map_or(&[], Vec::as_slice));
             // What was written after this reading is no loss: the next one shows it.
             let is_later = |suspect: &&Suspect| {
                 let versions = suspect.version.zip(observation.version);
@@ -457,6 +494,14 @@ impl Pass<'_> {
             }
         }
         for observation in held {
+            for (name, history) in &observation.past {
+                let replica = self.replica(connection)?;
+                let Some(sent) = replica.intent.as_ref().and_then(|intent| intent.fields.get(name)) else { continue };
+                let before = replica.baseline.get(name).cloned().unwrap_or_default();
+                for past in slipped_in(&sent.clone(), &before, history) {
+                    self.keep_suspect(connection, name, &past.value, Clock::exact(past.at))?;
+                }
+            }
             for (name, value) in &observation.fields {
                 let replica = self.replica(connection)?;
                 let sent = replica.intent.as_ref().and_then(|intent| intent.fields.get(name));
@@ -515,13 +560,13 @@ pub(super) fn stored_form_of(
 }
 
 /// The users' values that the history shows between what we last saw and our own write, oldest first.
-fn slipped_in<'a>(written: &Written, history: &'a [Past]) -> Vec<&'a Past> {
+fn slipped_in<'a>(sent: &Value, before: &Value, history: &'a [Past]) -> Vec<&'a Past> {
     let is_form = |past: &Past, value: &Value| past.value.loose_fold() == value.loose_fold();
     let mut slipped: Vec<&Past> = history
         .iter()
-        .skip_while(|past| !(past.by_us && is_form(past, &written.sent)))
+        .skip_while(|past| !(past.by_us && is_form(past, sent)))
         .skip(1)
-        .take_while(|past| !past.by_us && !is_form(past, &written.before))
+        .take_while(|past| !past.by_us && !is_form(past, before))
         .collect();
     slipped.reverse();
     slipped

@@ -289,7 +289,10 @@ impl Pass<'_> {
             }
             let before = replica.baseline.get(name).cloned().unwrap_or_default();
             let merge = model.field(name).map_or(Merge::Register, |field| field.policy.merge());
-            let effect = effect_of(&intent, observation, name, &before, merge, of_another);
+            let effect = match was_glimpsed(&replica.held, observation, name, sent, &before) {
+                true => Effect::Proved,
+                false => effect_of(&intent, observation, name, &before, merge, of_another),
+            };
             if effect == Effect::None {
                 continue;
             }
@@ -386,6 +389,13 @@ impl Pass<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether a reading that waited shows what was sent: a field that shows again what stood there before was changed back.
+fn was_glimpsed(held: &[Observation], now: &Observation, name: &FieldName, sent: &Value, before: &Value) -> bool {
+    let shows = |held: &Observation| held.fields.get(name).is_some_and(|shown| shown.loose_fold() == sent.loose_fold());
+    let changes = sent.loose_fold() != before.loose_fold();
+    changes && held.iter().any(|held| held.id == now.id && shows(held)) && !mutant::off(Rule::GlimpsedIsProof)
 }
 
 /// Whether a write whose answer was lost took effect on a field.

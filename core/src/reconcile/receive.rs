@@ -94,11 +94,16 @@ impl Pass<'_> {
     /// texts and counters take both in; other fields have two values that did not see each other, and their policy chooses.
     pub(super) fn replay_edits(&mut self, replayed: Replayed) -> Result<(), ReconcileError> {
         let clock = clock_at(replayed.written_at, self.now.at);
+        let (actor, origin) = self.client(&replayed.principal);
         let (mut fields, mut beside) = (Fields::new(), Vec::new());
         for (name, (old, new)) in replayed.fields {
             let Some(field) = self.plan.model.field(&name) else { continue };
             let standing = self.state.fields.get(&name).cloned().unwrap_or_default();
             let Some(value) = admitted(field, merged_value(field, &old, &new, &standing)?) else { continue };
+            if grew_apart(field, &old, &value, &standing) {
+                beside.extend(self.meet_as_wholes(&origin, &name, &value, clock)?);
+                continue;
+            }
             let meets = field.policy.merge() == Merge::Register && !standing.same_as(&old) && !standing.same_as(&value);
             if meets && !mutant::off(Rule::LateEditIsBeside) {
                 let (heads, unseen) = self.before_others(&name, field, &old)?;
@@ -107,7 +112,6 @@ impl Pass<'_> {
                 fields.insert(name, value);
             }
         }
-        let (actor, origin) = self.client(&replayed.principal);
         beside.iter().for_each(|edit| self.forget_writes(&edit.name));
         let names: Vec<FieldName> = beside.iter().map(|edit| edit.name.clone()).collect();
         self.make_edits(&origin, &actor, beside)?;
@@ -378,6 +382,12 @@ fn admitted(field: &Field, value: Value) -> Option<Value> {
         return None;
     }
     field.admit(value).ok().filter(|value| !field.required || !value.is_blank())
+}
+
+/// Whether a text that the client began or took away has nothing to do with the one that others made meanwhile.
+fn grew_apart(field: &Field, old: &Value, value: &Value, standing: &Value) -> bool {
+    let unrelated = old.is_blank() || value.is_blank() && standing != old;
+    field.policy.merge() == Merge::Text && unrelated && !standing.is_blank() && value != standing
 }
 
 /// What the client's edit makes of a value that others have changed meanwhile.

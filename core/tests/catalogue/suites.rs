@@ -56,6 +56,8 @@ fn suite_of(rule: Rule) -> Suite {
         | Rule::DeletedTwiceIsGone
         | Rule::RestoreIsReadLater
         | Rule::OlderWriteIsNoProof
+        | Rule::MergedIsAnother
+        | Rule::GlimpsedIsProof
         | Rule::MergedLetsGo
         | Rule::EpochNeedsRest => Suite::Systems,
 

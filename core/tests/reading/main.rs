@@ -54,18 +54,24 @@ fn scenarios() -> impl Strategy<Value = Scenario> {
         prop_oneof![Just(None), (0_u32..20).prop_map(Some)],
     );
     let run = (0_u32..60, 0_u32..60, 0_u32..40, any::<bool>(), any::<u64>());
-    let quirks = (0_u32..30, 0_u32..60, 0_u32..20);
+    let quirks = (0_u32..30, 0_u32..60, 0_u32..20, any::<bool>());
     (facts, quirks, run).prop_map(|(facts, quirks, run)| {
         let (walk, precision_ms, lag_ms, overlap_ms, page_max, spare) = facts;
-        let (expired_percent, short_percent, malformed_percent) = quirks;
+        let (expired_percent, short_percent, malformed_percent, tokens_shift) = quirks;
         let (rows, edits, crash_percent, one_stamp, seed) = run;
         // A cap of one page is the least that can be walked at all.
         let rows_max = spare.map(|spare| page_max + spare);
         // A search that counts rows and shows nothing readable within its cap cannot be walked by any client.
         let malformed_percent = if rows_max.is_some() { 0 } else { malformed_percent };
         Scenario {
-            facts: CursorFacts { walk, precision_ms, lag_ms, overlap_ms, rows_max, page_max },
-            quirks: Quirks { hidden_ms_max: lag_ms + overlap_ms, expired_percent, short_percent, malformed_percent },
+            facts: CursorFacts { walk, precision_ms, lag_ms, overlap_ms, rows_max, page_max, tokens_shift },
+            quirks: Quirks {
+                hidden_ms_max: lag_ms + overlap_ms,
+                expired_percent,
+                short_percent,
+                malformed_percent,
+                tokens_shift,
+            },
             rows,
             edits,
             crash_percent,
@@ -258,7 +264,9 @@ fn sweep(scenario: &Scenario, deletes: u32) -> Vec<u32> {
 }
 
 fn plain(walk: Walk) -> CursorFacts {
-    CursorFacts { walk, precision_ms: 1_000, lag_ms: 2_000, overlap_ms: 5_000, rows_max: Some(10), page_max: 5 }
+    let tokens_shift = walk == Walk::IdWithinWindow;
+    let (precision_ms, lag_ms, overlap_ms) = (1_000, 2_000, 5_000);
+    CursorFacts { walk, precision_ms, lag_ms, overlap_ms, rows_max: Some(10), page_max: 5, tokens_shift }
 }
 
 /// The checker of the property above must be able to fail: rows that appear later than declared are lost.
@@ -267,7 +275,13 @@ fn an_understated_overlap_is_caught() {
     let lost = |hidden_ms_max| {
         let seeds = 0..60;
         let played = seeds.map(|seed| {
-            let quirks = Quirks { hidden_ms_max, expired_percent: 0, short_percent: 0, malformed_percent: 0 };
+            let quirks = Quirks {
+                hidden_ms_max,
+                expired_percent: 0,
+                short_percent: 0,
+                malformed_percent: 0,
+                tokens_shift: false,
+            };
             let facts = plain(Walk::StampThenId);
             play(&Scenario { facts, quirks, rows: 10, edits: 30, crash_percent: 0, one_stamp: false, seed })
         });
@@ -277,12 +291,42 @@ fn an_understated_overlap_is_caught() {
     assert!(lost(30_000) > 0, "rows hidden for longer than lag and overlap must be missed, or nothing is tested");
 }
 
+/// Tokens that count rows, followed as if they did not, leave out the rows that slip into pages which were read.
+#[test]
+fn tokens_that_shift_and_say_nothing_of_it_are_caught() {
+    let lost = |walk, declared| {
+        let played = (0..60).map(|seed| {
+            let quirks = Quirks {
+                hidden_ms_max: 0,
+                expired_percent: 0,
+                short_percent: 0,
+                malformed_percent: 0,
+                tokens_shift: true,
+            };
+            let facts =
+                CursorFacts { tokens_shift: declared, rows_max: None, page_max: 2, overlap_ms: 0, ..plain(walk) };
+            play(&Scenario { facts, quirks, rows: 20, edits: 60, crash_percent: 0, one_stamp: false, seed })
+        });
+        played.filter(|(missed, _)| !missed.is_empty()).count()
+    };
+    for walk in [Walk::StampThenId, Walk::IdWithinWindow] {
+        assert_eq!(lost(walk, true), 0, "{walk:?}: asked for by position, nothing is lost");
+        assert!(lost(walk, false) > 0, "{walk:?}: rows must be missed, or nothing is tested");
+    }
+}
+
 /// The simulation must produce what the property speaks of.
 #[test]
 fn the_simulated_provider_is_as_bad_as_it_claims() {
     let (mut late, mut expired) = (0, 0);
     for seed in 0..20 {
-        let quirks = Quirks { hidden_ms_max: 7_000, expired_percent: 20, short_percent: 30, malformed_percent: 0 };
+        let quirks = Quirks {
+            hidden_ms_max: 7_000,
+            expired_percent: 20,
+            short_percent: 30,
+            malformed_percent: 0,
+            tokens_shift: false,
+        };
         let facts = plain(Walk::StampThenId);
         let (_, provider) =
             play(&Scenario { facts, quirks, rows: 40, edits: 40, crash_percent: 20, one_stamp: false, seed });
@@ -295,7 +339,13 @@ fn the_simulated_provider_is_as_bad_as_it_claims() {
 #[test]
 fn more_equal_stamps_than_a_page_or_a_cap_are_walked() {
     for walk in [Walk::StampThenId, Walk::IdWithinWindow] {
-        let quirks = Quirks { hidden_ms_max: 0, expired_percent: 0, short_percent: 0, malformed_percent: 0 };
+        let quirks = Quirks {
+            hidden_ms_max: 0,
+            expired_percent: 0,
+            short_percent: 0,
+            malformed_percent: 0,
+            tokens_shift: false,
+        };
         let facts = plain(walk);
         let run = Scenario { facts, quirks, rows: 500, edits: 0, crash_percent: 0, one_stamp: true, seed: 1 };
         let (missed, provider) = play(&run);
@@ -306,7 +356,8 @@ fn more_equal_stamps_than_a_page_or_a_cap_are_walked() {
 
 #[test]
 fn a_backfill_in_order_of_stamps_ends_though_rows_are_edited_faster_than_read() {
-    let quirks = Quirks { hidden_ms_max: 0, expired_percent: 0, short_percent: 0, malformed_percent: 0 };
+    let quirks =
+        Quirks { hidden_ms_max: 0, expired_percent: 0, short_percent: 0, malformed_percent: 0, tokens_shift: false };
     let facts = plain(Walk::StampThenId);
     let mut provider = Provider::new(facts, quirks, START, ChaCha8Rng::seed_from_u64(1));
     (1..=50).for_each(|id| provider.edit(id, false));
@@ -372,7 +423,8 @@ fn a_checkpoint_of_another_query_is_not_resumed() {
 
 #[test]
 fn a_checkpoint_stays_small_whatever_was_read() {
-    let quirks = Quirks { hidden_ms_max: 0, expired_percent: 0, short_percent: 0, malformed_percent: 0 };
+    let quirks =
+        Quirks { hidden_ms_max: 0, expired_percent: 0, short_percent: 0, malformed_percent: 0, tokens_shift: false };
     let facts = plain(Walk::StampThenId);
     let mut provider = Provider::new(facts, quirks, START, ChaCha8Rng::seed_from_u64(1));
     (1..=2_000).for_each(|id| provider.edit(id, false));
@@ -395,7 +447,13 @@ fn paging_that_does_not_advance_is_stopped() {
 #[test]
 fn a_walk_that_ignores_the_position_is_stopped() {
     for walk in [Walk::StampThenId, Walk::IdWithinWindow] {
-        let quirks = Quirks { hidden_ms_max: 0, expired_percent: 0, short_percent: 0, malformed_percent: 0 };
+        let quirks = Quirks {
+            hidden_ms_max: 0,
+            expired_percent: 0,
+            short_percent: 0,
+            malformed_percent: 0,
+            tokens_shift: false,
+        };
         let facts = plain(walk);
         let mut provider = Provider::new(facts, quirks, START, ChaCha8Rng::seed_from_u64(1));
         for id in 1..=30 {

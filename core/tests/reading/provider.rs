@@ -25,6 +25,8 @@ pub(crate) struct Quirks {
     pub(crate) short_percent: u32,
     /// Per cent of rows that cannot be read, apart from their id.
     pub(crate) malformed_percent: u32,
+    /// Whether the tokens of a window count its rows as they are by then.
+    pub(crate) tokens_shift: bool,
 }
 
 /// One version of a row.
@@ -89,13 +91,13 @@ impl Provider {
             return Err(failure(Remedy::Restart, "the query locator has expired"));
         }
         match (self.facts.walk, &request.window) {
-            (Walk::StampThenId, _) => self.answer_by_snapshot(request),
-            (Walk::IdWithinWindow, Some(_)) => self.answer_by_offset(request),
+            (_, Some(_)) if self.quirks.tokens_shift => self.answer_by_offset(request),
             (Walk::IdWithinWindow, None) => self.answer_by_id(request),
+            _ => self.answer_by_snapshot(request),
         }
     }
 
-    /// A query by (stamp, id): further pages come from the result as it was when the query was first asked.
+    /// A query: further pages come from the result as it was when the query was first asked.
     fn answer_by_snapshot(&mut self, request: &PageRequest) -> Result<Page, ProviderError> {
         let (snapshot, from) = match &request.token {
             Some(token) => parse(token),

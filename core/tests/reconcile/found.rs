@@ -270,3 +270,78 @@ fn the_history_of_what_an_object_was_merged_into_proves_nothing_of_our_write() {
     story.observes("desk", survivor);
     assert!(story.is_owed("desk") || story.shows("name") == "\"Cleo\"", "Cleo is no form of Bea");
 }
+
+#[test]
+fn an_object_that_was_merged_into_another_shows_that_ones_values() {
+    what_an_object_was_merged_into_is_no_form_of_what_was_written_to_it();
+}
+
+/// Fails without `MergedIsAnother`: the provider names us as the author of what the other object holds, so that would be what it
+/// made of our write, and would stand there for ever.
+pub(crate) fn what_an_object_was_merged_into_is_no_form_of_what_was_written_to_it() {
+    let mut story = Story::with(Policy::Prefer(vec!["crm".into()]));
+    let long_ago = Millis(story.at);
+    story.reads("crm", "1", &[("name", "Bea"), ("phone", "")]);
+    story.delivers("desk");
+    let begun = story.tick();
+    let ours = Past { value: Value::text("Cleo"), at: long_ago, stamp: long_ago, by_us: true };
+    let other = reading("2", &[("name", "Cleo"), ("phone", "")], begun, long_ago.0);
+    let past = [("name".into(), vec![ours])].into();
+    story.observes("desk", Observation { aliases: vec!["1".into()], past, ..other });
+    assert_eq!(story.state.replicas["desk"].link, Link::Linked { id: "2".into() });
+    assert_eq!(story.shows("name"), "\"Cleo\"", "whoever merged them left Cleo there");
+    assert!(story.is_owed("crm"));
+}
+
+#[test]
+fn texts_of_objects_that_were_merged_are_not_mixed() {
+    let mut story = Story::with(Policy::Text);
+    story.reads("desk", "1", &[("name", "Ann likes tea"), ("phone", "")]);
+    story.delivers("crm");
+    story.app_sets("name", "Ann likes coffee");
+    let begun = story.tick();
+    let other = reading("2", &[("name", "Bob hates tea"), ("phone", "")], begun, story.at);
+    story.observes("desk", Observation { aliases: vec!["1".into()], ..other });
+    let whole = ["\"Ann likes coffee\"", "\"Bob hates tea\""];
+    assert!(whole.contains(&story.shows("name").as_str()), "{} is nobody's text", story.shows("name"));
+    assert_eq!(story.lost().len(), 1, "the other one is told");
+}
+
+#[test]
+fn a_lost_write_that_was_overwritten_again_is_known_by_the_readings_that_waited() {
+    a_write_that_was_seen_and_undone_again_took_effect();
+}
+
+/// Fails without `GlimpsedIsProof`: what stands there is what stood there before, so the write would count as never made, be made
+/// again over what the users have chosen, and hide what it had overwritten.
+pub(crate) fn a_write_that_was_seen_and_undone_again_took_effect() {
+    let mut story = Story::with(Policy::Latest);
+    story.app_sets("name", "Bea");
+    story.sends("desk");
+    story.answer_is_given_up("desk");
+    for (after_ms, name) in [(1_000, "Cleo"), (2_000, "Bea"), (3_000, "Ann")] {
+        let begun = story.tick();
+        let held = reading("1", &[("name", name), ("phone", "")], begun, story.at + after_ms);
+        assert_eq!(story.observes("desk", held).verdict, Verdict::Held);
+    }
+    story.at += DEADLINE_MS;
+    let input = Input::Prepare { connection: "desk".into(), looked_at: Millis(story.at), conditional: false };
+    story.give(input);
+    let begun = story.tick();
+    let stamp = story.at - DEADLINE_MS + 3_000;
+    story.observes("desk", reading("1", &[("name", "Ann"), ("phone", "")], begun, stamp));
+    assert_eq!(story.shows("name"), "\"Ann\"", "its users put Ann back, over Bea");
+    assert!(story.lost().contains(&"\"Cleo\""), "Cleo, overwritten by our write, is told: {:?}", story.lost());
+}
+
+#[test]
+fn a_value_that_comes_up_in_two_spellings_is_written_to_neither_system() {
+    let mut story = Story::with(Policy::Latest);
+    story.reads("crm", "1", &[("name", "Ann"), ("phone", "X12")]);
+    story.reads("desk", "1", &[("name", "Ann"), ("phone", "x12")]);
+    assert_eq!(story.shows("phone"), "\"X12\"");
+    let owed = [story.is_owed("crm"), story.is_owed("desk")];
+    assert_eq!((owed, story.lost().len()), ([false, false], 0), "neither has seen the other, and both say the same");
+    story.reads("desk", "1", &[("name", "Ann"), ("phone", "x13")]);
+    assert_eq!((story.shows("phone").as_str(), story.is_owed("crm")), ("\"x13\"", true), "an edit is one still");
+}

@@ -48,6 +48,8 @@ fn no_rule_about_systems_can_be_spared() {
             (Rule::DeletedTwiceIsGone, deletes::an_object_that_is_deleted_after_its_record_can_still_be_restored),
             (Rule::RestoreIsReadLater, deletes::a_reading_that_was_under_way_when_we_deleted_restores_nothing),
             (Rule::OlderWriteIsNoProof, found::a_lost_create_that_turns_up_an_older_object_of_ours_is_not_proved_by_it),
+            (Rule::MergedIsAnother, found::what_an_object_was_merged_into_is_no_form_of_what_was_written_to_it),
+            (Rule::GlimpsedIsProof, found::a_write_that_was_seen_and_undone_again_took_effect),
             (Rule::MergedLetsGo, an_object_that_was_merged_lets_go_of_its_record),
             (Rule::EpochNeedsRest, no_epoch_begins_before_a_write_was_read_back),
         ],

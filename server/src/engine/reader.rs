@@ -25,7 +25,7 @@ use super::{
     intake::Batch,
     session::CLOCK_BLUR_MS,
     side::{RunningSide, StepError},
-    sweeper::Sweeper,
+    sweeper::{self, Sweeper},
 };
 use crate::{
     config::Approval,
@@ -360,7 +360,9 @@ pub(super) async fn take_page(
         );
     }
     // What a row asks to be looked at must be looked at before the row counts as read: after a crash nobody would know of it.
-    side.look(&Vec::from_iter(looks), Vec::new()).await?;
+    if !looks.is_empty() {
+        side.look(&Vec::from_iter(looks), Vec::new()).await?;
+    }
     reach(Point::PageBefore);
     side.take(Batch { quarantine, checkpoints, ..Batch::default() }).await?;
     reach(Point::PageAfter);
@@ -411,7 +413,10 @@ async fn step_deletes(
             deletions.answered(now, window.until, pace);
         }
     }
-    let checkpoints = vec![checkpoint(side, DELETES, deletions, 0)?];
+    let mut checkpoints = vec![checkpoint(side, DELETES, deletions, 0)?];
+    if forgotten {
+        checkpoints.push(sweeper::due_now(side)?);
+    }
     reach(Point::DeletesBefore);
     side.take(Batch { checkpoints, ..Batch::default() }).await?;
     reach(Point::DeletesAfter);

@@ -36,6 +36,8 @@ const HELD_PER_CHUNK: u32 = 500;
 pub(super) struct Sweeper {
     last: LastSweep,
     running: Option<Running>,
+    /// Another one was asked for while one is running, which may have listed already what is to be listed again.
+    again: bool,
 }
 
 /// The checkpoint.
@@ -68,12 +70,13 @@ impl Sweeper {
     pub(super) async fn load(side: &RunningSide) -> Result<Self, StepError> {
         let last = reader::read::<LastSweep>(side, STREAM).await?;
         let last = last.unwrap_or(LastSweep { ended: Clock::wall() });
-        Ok(Self { last, running: None })
+        Ok(Self { last, running: None, again: false })
     }
 
-    /// The next step begins a sweep, whatever the interval.
+    /// The next step begins a sweep, whatever the interval, or the end of the one that is running does.
     pub(super) fn sweep_now(&mut self) {
         self.last.ended = Millis(0);
+        self.again = self.running.is_some();
     }
 
     /// One step; returns how long to wait before the next.
@@ -99,7 +102,8 @@ impl Sweeper {
 
     async fn end(&mut self, side: &RunningSide) -> Result<(), StepError> {
         self.running = None;
-        self.last = LastSweep { ended: Clock::wall() };
+        let ended = if std::mem::take(&mut self.again) { Millis(0) } else { Clock::wall() };
+        self.last = LastSweep { ended };
         let checkpoints = vec![reader::checkpoint(side, STREAM, &self.last, 0)?];
         reach(Point::SweepBefore);
         side.take(Batch { checkpoints, ..Batch::default() }).await?;

@@ -251,6 +251,7 @@ impl World {
                 // Of an empty window nobody can tell whether it is so; a sweep heals it.
                 let whole = request.window.is_none() && !request.deleted;
                 if whole && !page.objects.is_empty() && self.strikes(system, Fault::EmptyList) {
+                    self.accounts[system].provider.hid = true;
                     return Ok(Answer::Page(Default::default()));
                 }
                 Ok(Answer::Page(page))

@@ -54,13 +54,18 @@ impl World {
             .find_map(|tenant| {
                 let store = &self.store.tenants[tenant];
                 let records = store.records.values().find_map(|state| self.disagreement_on(tenant, state, swept));
-                records.or_else(|| self.stray_object(tenant)).or_else(|| self.twin_records(tenant))
+                records.or_else(|| self.stray_object(tenant, swept)).or_else(|| self.twin_records(tenant))
             })
             .or_else(|| self.holder_apart())
     }
 
+    /// The systems that can be known: before a sweep, not those that have shown an empty list where there were objects.
+    fn listed_systems(&self, tenant: usize, swept: bool) -> impl Iterator<Item = usize> {
+        self.systems_of(tenant).filter(move |system| swept || !self.accounts[*system].provider.hid)
+    }
+
     fn disagreement_on(&self, tenant: usize, state: &RecordState, swept: bool) -> Option<String> {
-        self.systems_of(tenant).find_map(|system| {
+        self.listed_systems(tenant, swept).find_map(|system| {
             let account = &self.accounts[system];
             let provider = &account.provider;
             let replica = state.replicas.get(&account.connection)?;
@@ -84,7 +89,9 @@ impl World {
                         let blank = Value::Null;
                         let (shown, there) =
                             (state.fields.get(field).unwrap_or(&blank), values.get(field).unwrap_or(&blank));
-                        let respells = provider.quirks.lowers || provider.quirks.trims;
+                        // A value that two systems began in two spellings keeps both.
+                        let respells =
+                            provider.quirks.lowers || provider.quirks.trims || replica.stored.contains_key(field);
                         let same = there.same_as(shown) || respells && there.loose_fold() == shown.loose_fold();
                         let refused = provider.quirks.picky && replica.parked.contains_key(field);
                         (!same && !refused)
@@ -125,9 +132,9 @@ impl World {
     }
 
     /// A live object that no record knows, and that nobody was told of.
-    fn stray_object(&self, tenant: usize) -> Option<String> {
+    fn stray_object(&self, tenant: usize, swept: bool) -> Option<String> {
         let store = &self.store.tenants[tenant];
-        self.systems_of(tenant).find_map(|system| {
+        self.listed_systems(tenant, swept).find_map(|system| {
             let account = &self.accounts[system];
             let links = |connection| {
                 let replicas = store.records.values().filter_map(move |state| state.replicas.get(connection));
@@ -156,7 +163,7 @@ impl World {
             let seats: BTreeSet<&str> = state
                 .replicas
                 .iter()
-                .filter(|(_, replica)| !matches!(replica.link, Link::Unlinked))
+                .filter(|(_, replica)| !matches!(replica.link, Link::Unlinked) || is_anothers(&replica.delivery))
                 .map(|(connection, _)| connection.as_str())
                 .collect();
             for key in MatchKey::all(model, &state.fields) {

@@ -113,17 +113,19 @@ impl World {
     }
 
     /// Whether nobody could tell, at a provider that keeps no key of ours, which record an object is that a lost create has
-    /// made: other records have the same match key, or the record's own is another one by now.
+    /// made: other records have the same match key, the record's own is another one by now, or a user has merged another
+    /// record's object into it.
     fn is_one_of_several(&self, system: usize, record: RecordId) -> bool {
         let account = &self.accounts[system];
         let store = &self.store.tenants[account.tenant];
         let Some(state) = store.records.get(&record) else { return false };
         let keys = MatchKey::all(&self.plans[account.tenant].model, &state.fields);
-        let made = account.provider.live().filter(|object| object.made_for == Some(record));
+        let made = || account.provider.live().filter(|object| object.made_for == Some(record));
         let others =
-            made.map(|object| MatchKey::all(&self.plans[account.tenant].model, &self.values(system, &object.raw())));
+            made().map(|object| MatchKey::all(&self.plans[account.tenant].model, &self.values(system, &object.raw())));
         account.provider.quirks.key == KeyKind::None
-            && (keys.iter().filter_map(|key| store.keys.get(key)).any(|records| records.len() > 1)
+            && (made().any(|object| !account.provider.aliases(&object.id).is_empty())
+                || keys.iter().filter_map(|key| store.keys.get(key)).any(|records| records.len() > 1)
                 || others.into_iter().any(|others| others != keys))
     }
 

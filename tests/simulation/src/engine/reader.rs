@@ -10,13 +10,13 @@ use syncline_core::{
     reconcile::FollowUp,
     remote::{Page, PageRequest, ProviderError, Remedy},
     replica::Source,
-    time::Tick,
+    time::{Millis, Tick},
 };
 
 use super::{
     intake::Batch,
     side::{OFFSET_BLUR_MS, Side, StepError},
-    sweeper::Sweeper,
+    sweeper::{SWEEP, Sweeper},
 };
 use crate::{
     executor::Signal,
@@ -266,7 +266,10 @@ pub(super) async fn take_page(
         .into_iter()
         .filter_map(|FollowUp::Read { connection, id }| (connection == side.connection).then_some(id));
     // What a row asks to be looked at must be looked at before the row counts as read: after a crash nobody would know of it.
-    side.look(&Vec::from_iter(looks), Vec::new()).await?;
+    let looks = Vec::from_iter(looks);
+    if !looks.is_empty() {
+        side.look(&looks, Vec::new()).await?;
+    }
     side.take(checkpoint).await?;
     Ok(())
 }
@@ -307,7 +310,10 @@ async fn step_deletes(
             deletions.answered(now, window.until, pace);
         }
     }
-    let checkpoints = vec![checkpoint(side, DELETES, deletions)];
+    let mut checkpoints = vec![checkpoint(side, DELETES, deletions)];
+    if forgotten {
+        checkpoints.push(checkpoint(side, SWEEP, &Millis(0)));
+    }
     side.take(Batch { checkpoints, ..Batch::default() }).await?;
     Ok(if forgotten { Progress::Resync } else { Progress::Wait(0) })
 }

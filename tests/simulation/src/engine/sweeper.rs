@@ -19,12 +19,14 @@ use super::{
 };
 use crate::mutant::Mutant;
 
-const SWEEP: &str = "sweep";
+pub(super) const SWEEP: &str = "sweep";
 
 /// When the next sweep is due, and the one that is running. A sweep that is cut short begins anew.
 pub(super) struct Sweeper {
     ended: Millis,
     running: Option<Running>,
+    /// Another one was asked for while one is running, which may have listed already what is to be listed again.
+    again: bool,
 }
 
 struct Running {
@@ -52,12 +54,13 @@ impl Sweeper {
     /// Goes on from the checkpoint. A side without one has just been read completely.
     pub(super) fn load(side: &Side) -> Self {
         let ended = reader::read::<Millis>(side, SWEEP).unwrap_or_else(|| side.with(|world| world.now));
-        Self { ended, running: None }
+        Self { ended, running: None, again: false }
     }
 
-    /// The next step begins a sweep, whatever the interval.
+    /// The next step begins a sweep, whatever the interval, or the end of the one that is running does.
     pub(super) fn sweep_now(&mut self) {
         self.ended = Millis(0);
+        self.again = self.running.is_some();
     }
 
     /// One step; returns how long to wait before the next.
@@ -90,10 +93,11 @@ impl Sweeper {
 
     async fn end(&mut self, side: &Side) -> Result<(), StepError> {
         self.running = None;
+        let again = std::mem::take(&mut self.again);
         self.ended = side.with(|world| {
             world.counts.thing("sweeps");
             world.store.tenants[side.tenant].awaiting.remove(&side.connection);
-            world.now
+            if again { Millis(0) } else { world.now }
         });
         let checkpoints = vec![reader::checkpoint(side, SWEEP, &self.ended)];
         side.take(Batch { checkpoints, ..Batch::default() }).await?;

@@ -45,6 +45,8 @@ pub(crate) struct Provider {
     pub(crate) token_expired: bool,
     /// It has forgotten once what it deleted.
     pub(crate) forgot: bool,
+    /// It has shown an empty list once where there were objects: what was to be read there only a sweep finds.
+    pub(crate) hid: bool,
     /// Objects whose change nobody was told of yet.
     pub(crate) stirred: BTreeSet<ExternalId>,
 }
@@ -60,6 +62,7 @@ impl Provider {
             redundant: Vec::new(),
             token_expired: false,
             forgot: false,
+            hid: false,
             stirred: BTreeSet::new(),
         }
     }

@@ -122,6 +122,7 @@ impl Quirks {
             overlap_ms: if self.lags() { u64::from(self.lag_ms) + Self::STALL_MS } else { 0 },
             rows_max: None,
             page_max: self.page_max,
+            tokens_shift: true,
         }
     }
 
