@@ -133,7 +133,7 @@ impl Pass<'_> {
         observation: Observation,
     ) -> Result<(), ReconcileError> {
         if observation.id != *id && observation.aliases.contains(id) {
-            self.merged_into(connection, observation.id.clone())?;
+            self.merged_into(connection, &observation)?;
         } else if observation.id != *id {
             self.out.verdict = Verdict::Stale;
             return Ok(());
@@ -158,19 +158,20 @@ impl Pass<'_> {
 
     /// The object was merged into another one, which holds values of its own, of any age. What differs from what the former
     /// one showed is an edit by whoever merged them; of what was written to that one nothing more will be seen.
-    fn merged_into(&mut self, connection: &ConnectionId, id: ExternalId) -> Result<(), ReconcileError> {
+    fn merged_into(&mut self, connection: &ConnectionId, observation: &Observation) -> Result<(), ReconcileError> {
         if !mutant::off(Rule::MergedIsAnother) {
             self.keep_what_waits(connection)?;
             let model = &self.plan.model;
             let replica = self.replica_mut(connection)?;
             replica.version = None;
+            replica.baseline.retain(|name, _| observation.fields.contains_key(name));
             for (name, field) in &model.fields {
                 if field.policy.merge() == Merge::Text {
                     replica.reflected.set(name, Heads::new());
                 }
             }
         }
-        self.replica_mut(connection)?.link = Link::Linked { id };
+        self.replica_mut(connection)?.link = Link::Linked { id: observation.id.clone() };
         Ok(())
     }
 

@@ -279,8 +279,9 @@ impl Pass<'_> {
         let model = &self.plan.model;
         let Some(intent) = self.replica_mut(connection)?.intent.take() else { return Ok(()) };
         let seen = self.seen_by(&intent);
-        // What was created for another record, or what the object was merged into meanwhile.
-        let of_another = observation.key.is_some_and(|key| key != self.state.id)
+        // What was created for another record, or what the object was merged into meanwhile. Without our key in it, the object that
+        // a create turned up may be another record's of ours.
+        let of_another = observation.key.map_or(intent.verb == IntentVerb::Create, |key| key != self.state.id)
             || self.replica(connection)?.link.external_id().is_some_and(|id| *id != observation.id);
         let replica = self.replica_mut(connection)?;
         for (name, sent) in &intent.fields {

@@ -11,6 +11,7 @@ use syncline_connectors::connector::Writer;
 use syncline_core::{
     budget::{Call, CallKind},
     ids::{ExternalId, FieldName, RecordId},
+    matching::MatchKey,
     plan::Side,
     reconcile::{Input, Receipt},
     record::RecordState,
@@ -188,7 +189,7 @@ async fn find_existing(
     searches.retain(|keys: &Vec<Key>| keys.iter().all(|key| schema.has(&key.field)));
     let fields = side.remote_fields();
     let reader = side.session.connector.reader();
-    let mut bearers = BTreeMap::new();
+    let (mut bearers, mut seen) = (BTreeMap::new(), BTreeMap::new());
     for searches in searches.chunks(SEARCHES_PER_CALL) {
         let begun = side.clock.tick().await?;
         let found = side
@@ -200,7 +201,13 @@ async fn find_existing(
             .await?;
         let (arrivals, quarantine) = side.arrivals(found, Source::ById, begun);
         bearers.extend(arrivals.iter().filter_map(Arrival::bears_key));
+        let model = &side.sync.plan.model;
+        seen.extend(arrivals.iter().filter_map(|arrival| arrival.match_keys(model)));
         side.take(Batch { arrivals, quarantine, ..Batch::default() }).await?;
+    }
+    let ids: Vec<ExternalId> = seen.keys().cloned().collect();
+    for id in side.tenant().find_replicas(&side.connection, &part.object, &ids).await?.into_keys() {
+        seen.remove(&id);
     }
     let asked =
         |(state, replica): &&(&RecordState, &Replica)| replica.intent.is_some() || bearers.contains_key(&state.id);
@@ -210,12 +217,21 @@ async fn find_existing(
     for state in side.tenant().load_surface(&ids).await? {
         let Some(replica) = state.replicas.get(&side.connection) else { continue };
         let bearer = bearers.get(&state.id).filter(|_| replica.link == Link::Unlinked);
+        let object = &part.object;
         let reason = bearer.map(|id| {
-            let object = &part.object;
             format!(
                 "{object} {id} has this record's key and is not linked to it: link it, or merge the two records by hand"
             )
         });
+        let keys = MatchKey::all(&side.sync.plan.model, &state.fields);
+        let is_alike = |(_, others): &(&ExternalId, &Vec<MatchKey>)| others.iter().any(|key| keys.contains(key));
+        let of_nobody = seen.iter().filter(|_| replica.intent.is_some()).find(is_alike);
+        let reason = reason.or(of_nobody.map(|(id, _)| {
+            format!(
+                "{object} {id} may be what this create has made, or another record's: link it to the one that it belongs \
+                 to, then try again"
+            )
+        }));
         if let Some(intent) = &replica.intent {
             // What was not found was not made: the deadline of its request is past.
             let error = ProviderError { remedy: Remedy::Retry, message: "the object was not created".into() };

@@ -31,6 +31,8 @@ use syncline_core::{
     document::Actor,
     identity::OperationId,
     ids::{ConnectionId, ExternalId, ModelName, RecordId, TenantId},
+    matching::MatchKey,
+    model::Model,
     plan::SyncPlan,
     reconcile::{self, FollowUp, Input, Receipt, ReconcileError},
     remote::RemoteObject,
@@ -512,6 +514,12 @@ impl Arrival {
     pub(in crate::engine) fn bears_key(&self) -> Option<(RecordId, ExternalId)> {
         let Self::Observed { observation, .. } = self else { return None };
         observation.key.filter(|_| !observation.deleted).map(|record| (record, observation.id.clone()))
+    }
+
+    /// An object that is there, and its match keys.
+    pub(in crate::engine) fn match_keys(&self, model: &Model) -> Option<(ExternalId, Vec<MatchKey>)> {
+        let Self::Observed { observation, .. } = self else { return None };
+        (!observation.deleted).then(|| (observation.id.clone(), MatchKey::all(model, &observation.fields)))
     }
 
     /// A create that the provider has answered with another record's object, found by its key, links nothing: the delivery is

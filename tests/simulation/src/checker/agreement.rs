@@ -14,7 +14,7 @@ use syncline_core::{
 use super::Invariant;
 use crate::{
     client::holder::shown,
-    engine::intake::TAKEN,
+    engine::intake::{MAY_BE_ITS, TAKEN},
     provider::{KEY_TAKEN, quirks::DeleteSign},
     world::{Item, World},
 };
@@ -224,7 +224,7 @@ fn is_anothers(delivery: &Delivery) -> bool {
     let (Delivery::Dirty { error: Some(why), .. } | Delivery::Parked { reason: why, .. }) = delivery else {
         return false;
     };
-    why.contains(TAKEN) || why.contains(KEY_TAKEN)
+    why.contains(TAKEN) || why.contains(KEY_TAKEN) || why.contains(MAY_BE_ITS)
 }
 
 fn owes(replica: &Replica) -> Option<String> {

@@ -83,18 +83,14 @@ impl World {
         let holder = &mut self.holders[holder];
         // What it had not sent yet was in its store as well; only what it had heard and sent since is gone.
         let now = std::mem::replace(&mut holder.copies, holder.backup.clone());
-        for (record, copy) in now {
-            if !copy.unsent.is_empty() {
-                holder.copies.insert(record, copy);
-            }
-        }
         if !reused {
             holder.actors += 1;
             let actor = holder.actor();
-            for copy in holder.copies.values_mut().filter(|copy| copy.unsent.is_empty()) {
+            holder.copies.values_mut().for_each(|copy| {
                 copy.doc.set_actor(actor.clone());
-            }
+            });
         }
+        holder.copies.extend(now.into_iter().filter(|(_, copy)| !copy.unsent.is_empty()));
     }
 
     /// Begins to hold the documents of records, and exchanges what is new.
@@ -104,20 +100,20 @@ impl World {
         }
         self.holders[holder].backup = self.holders[holder].copies.clone();
         let tenant = self.holders[holder].tenant;
-        let records: Vec<(RecordId, DocumentId)> =
-            self.store.tenants[tenant].records.values().map(|state| (state.id, state.document_id())).collect();
-        for (record, document) in records {
+        let records: Vec<RecordId> = self.store.tenants[tenant].records.keys().copied().collect();
+        for record in records {
             if self.holders[holder].copies.get(&record).is_none_or(|copy| copy.spoiled) {
-                self.take_copy(holder, record, document);
+                self.take_copy(holder, record);
             }
             self.sync_one(holder, record);
         }
     }
 
-    /// Opens a document as the service has it.
-    fn take_copy(&mut self, holder: usize, record: RecordId, document: DocumentId) {
+    /// Opens a record's document as the service has it, and follows it where it has moved meanwhile.
+    fn take_copy(&mut self, holder: usize, record: RecordId) {
         let tenant = self.holders[holder].tenant;
         let Some(state) = self.store.tenants[tenant].records.get_mut(&record) else { return };
+        let id = state.document_id();
         // A stored document that cannot be read is a fault of the store.
         let Ok(stored) = state.document.automerge() else {
             return self.violate(Invariant::Kept, format!("the document of {record} cannot be read"));
@@ -125,7 +121,7 @@ impl World {
         let mut doc = stored.clone();
         let holder = &mut self.holders[holder];
         doc.set_actor(holder.actor());
-        let copy = Copy { id: document, doc, sent: BTreeSet::new(), unsent: Vec::new(), spoiled: false };
+        let copy = Copy { id, doc, sent: BTreeSet::new(), unsent: Vec::new(), spoiled: false };
         holder.copies.insert(record, copy);
     }
 
@@ -153,10 +149,9 @@ impl World {
             copy.spoiled = true;
             copy.unsent.clear();
         }
-        let follows = moved_to.filter(|_| copy.unsent.is_empty());
-        if let Some(document) = follows {
+        if moved_to.is_some() && copy.unsent.is_empty() {
             self.note(|| format!("holder {holder} follows {record} to its new document"));
-            self.take_copy(holder, record, document);
+            self.take_copy(holder, record);
         }
         if spoiled {
             // These programs keep to the protocol.

@@ -7,6 +7,8 @@ use automerge::{Change, ChangeHash};
 use rand::RngExt;
 use syncline_core::{
     ids::{ConnectionId, ExternalId, RecordId},
+    matching::MatchKey,
+    model::Model,
     reconcile::{self, ClientEdit, FollowUp, Input, Now, Receipt, ReconcileError},
     replica::{Intent, Observation},
     repo::DocumentId,
@@ -61,12 +63,20 @@ pub(crate) struct Batch {
 
 /// How a delivery is parked whose object is another record's.
 pub(crate) const TAKEN: &str = "belongs to";
+/// Why a create that was lost is not repeated where nobody can tell whose object was found.
+pub(crate) const MAY_BE_ITS: &str = "may be what this create has made";
 
 impl Arrival {
     /// The record whose key an object carries that is there, and the object.
     pub(super) fn bears_key(&self) -> Option<(RecordId, ExternalId)> {
         let Self::Observed { observation, .. } = self else { return None };
         observation.key.filter(|_| !observation.deleted).map(|record| (record, observation.id.clone()))
+    }
+
+    /// An object that is there, and its match keys.
+    pub(super) fn match_keys(&self, model: &Model) -> Option<(ExternalId, Vec<MatchKey>)> {
+        let Self::Observed { observation, .. } = self else { return None };
+        (!observation.deleted).then(|| (observation.id.clone(), MatchKey::all(model, &observation.fields)))
     }
 
     /// A create that the provider has answered with another record's object waits for a person.

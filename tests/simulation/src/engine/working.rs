@@ -8,6 +8,7 @@ use syncline_core::{
     live::Action,
     matching::{Match, MatchKey},
     plan::SyncPlan,
+    policies::Merge,
     reconcile::{self, FollowUp, Input, Now, Outcome, Received, ReconcileError, Verdict},
     record::RecordState,
     replica::Observation,
@@ -183,7 +184,11 @@ impl<'a> Working<'a> {
         if let (Some(Mutant::EchoNotDropped), Input::Observed { connection, .. }) = (self.mutant, &input)
             && let Some(replica) = work.commit.state.replicas.get_mut(connection)
         {
-            replica.baseline.clear();
+            // A text that is merged with itself would double with each of its echoes.
+            let fields = &self.plan.model.fields;
+            replica
+                .baseline
+                .retain(|name, _| fields.get(name).is_some_and(|field| field.policy.merge() == Merge::Text));
         }
         let outcome = reconcile::reconcile(self.plan, &mut work.commit.state, input, now)?;
         if !outcome.is_empty() {

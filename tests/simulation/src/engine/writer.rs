@@ -8,6 +8,7 @@ use syncline_core::{
     budget::{Call, CallKind},
     document::Document,
     ids::{ExternalId, FieldName, RecordId},
+    matching::MatchKey,
     plan::Side as Part,
     reconcile::{Input, Receipt},
     record::RecordState,
@@ -19,7 +20,7 @@ use syncline_core::{
 
 use super::{
     DEADLINE_MS,
-    intake::{Arrival, Batch, TAKEN},
+    intake::{Arrival, Batch, MAY_BE_ITS, TAKEN},
     side::{Side, StepError},
 };
 use crate::{
@@ -216,16 +217,21 @@ async fn find_existing(
         let match_keys = plan.model.match_keys.iter();
         searches.extend(match_keys.filter_map(|names| remote_keys(part, names, &state.fields)));
     }
-    let mut bearers = BTreeMap::new();
+    let (mut bearers, mut seen) = (BTreeMap::new(), BTreeMap::new());
     if !searches.is_empty() {
         let begun = side.tick();
         let answer = side.call(Call::live(CallKind::Search), Ask::Find(searches)).await?;
         if let Answer::Objects(found) = answer {
             let arrivals = side.with(|world| world.arrivals(side.system, found, Source::ById, begun));
             bearers.extend(arrivals.iter().filter_map(Arrival::bears_key));
+            seen.extend(arrivals.iter().filter_map(|arrival| arrival.match_keys(&plan.model)));
             side.take(Batch::of(arrivals)).await?;
         }
     }
+    side.with(|world| {
+        let links = &world.store.tenants[side.tenant].links;
+        seen.retain(|id, _| !links.contains_key(&(side.connection.clone(), id.clone())));
+    });
     let asked =
         |(state, replica): &&(&RecordState, &Replica)| replica.intent.is_some() || bearers.contains_key(&state.id);
     let ids: Vec<RecordId> = unlinked.iter().filter(asked).map(|(state, _)| state.id).collect();
@@ -235,6 +241,10 @@ async fn find_existing(
         let Some(replica) = state.replicas.get(&side.connection) else { continue };
         let bearer = bearers.get(&state.id).filter(|_| replica.link == Link::Unlinked);
         let reason = bearer.map(|id| format!("{id} has its key and {TAKEN} another"));
+        let keys = MatchKey::all(&plan.model, &state.fields);
+        let is_alike = |(_, others): &(&ExternalId, &Vec<MatchKey>)| others.iter().any(|key| keys.contains(key));
+        let of_nobody = seen.iter().filter(|_| replica.intent.is_some()).find(is_alike);
+        let reason = reason.or(of_nobody.map(|(id, _)| format!("{id} {MAY_BE_ITS}")));
         if let Some(intent) = &replica.intent {
             // What was not found was not made: the deadline of its request is past.
             let error = ProviderError { remedy: Remedy::Retry, message: "the object was not created".into() };
