@@ -31,6 +31,10 @@ impl Pass<'_> {
             let rests = intent.uncertain && intent.rested.is_none() && self.is_at_rest(replica);
             return if rests { self.note_rest(connection) } else { Ok(()) };
         }
+        if matches!(replica.delivery, Delivery::Parked { .. }) {
+            // It was given up while this was under way, and waits for a person: an intent would stay open as long.
+            return Ok(());
+        }
         if let Some(wait_ms) = unsettled_second(replica, looked_at, conditional) {
             let now = self.now.at;
             self.replica_mut(connection)?.delivery.wait(now, wait_ms);

@@ -15,7 +15,11 @@ use crate::{
     ledger::Written,
     model::{EMAIL, Shape},
     network::{Answer, Ask, Reply},
-    provider::{Done, object::Object, quirks::Quirks},
+    provider::{
+        Done,
+        object::{Entry, Object},
+        quirks::Quirks,
+    },
     setup::email_of,
     store::Hint,
     world::{Item, World},
@@ -149,6 +153,8 @@ impl World {
         self.note(|| format!("user merges {from} into {into}"));
         self.counts.thing("merges");
         self.forgive_object(system, &from, true);
+        // The id shows the other object from now on, and that one's history.
+        self.forgive_history(system, &from);
         self.expect_again(system, &from);
         self.expect_again(system, &into);
         let filled = self.accounts[system].provider.user_merges(&from, &into, lag, now);
@@ -167,13 +173,24 @@ impl World {
     fn forgive_object(&mut self, system: usize, id: &ExternalId, seen: bool) {
         let provider = &self.accounts[system].provider;
         let Some(object) = provider.objects.get(id) else { return };
-        let mut lost: Vec<Raw> = seen.then(|| object.raw()).into_iter().collect();
-        if !provider.quirks.keeps_deleted {
-            for (name, entries) in &object.fields {
-                let users = entries.iter().filter(|entry| !entry.by_us);
-                lost.extend(users.map(|entry| Raw::from_iter([(name.clone(), entry.value.clone())])));
-            }
+        let readable = provider.quirks.keeps_deleted;
+        if seen {
+            let fields = self.values(system, &object.raw());
+            self.ledger.forgive_all(&fields);
         }
+        if !readable {
+            self.forgive_history(system, id);
+        }
+    }
+
+    /// What an object's users wrote cannot be read any more.
+    fn forgive_history(&mut self, system: usize, id: &ExternalId) {
+        let Some(object) = self.accounts[system].provider.objects.get(id) else { return };
+        let of_users = |(name, entries): (&String, &Vec<Entry>)| {
+            let users = entries.iter().filter(|entry| !entry.by_us);
+            users.map(|entry| Raw::from_iter([(name.clone(), entry.value.clone())])).collect::<Vec<_>>()
+        };
+        let lost: Vec<Raw> = object.fields.iter().flat_map(of_users).collect();
         for raw in lost {
             let fields = self.values(system, &raw);
             self.ledger.forgive_all(&fields);

@@ -62,7 +62,7 @@ const GLUE: &[Case<Mutant>] = &[
     case(Mutant::RebaseDropped, Safety, Kept),
     case(Mutant::OutboxForgets, Liveness, Agreed),
     case(Mutant::StaleWriterCommits, Safety, Kept),
-    case(Mutant::EchoNotDropped, Safety, Once),
+    case(Mutant::EchoNotDropped, Safety, Kept),
     case(Mutant::FailedRowPassed, Liveness, Agreed).amid(Fault::RowFails),
 ];
 

@@ -7,6 +7,7 @@ use syncline_core::{
     ids::{ConnectionId, ExternalId, RecordId},
     live::Action,
     matching::{Match, MatchKey},
+    model::Field,
     plan::SyncPlan,
     policies::Merge,
     reconcile::{self, FollowUp, Input, Now, Outcome, Received, ReconcileError, Verdict},
@@ -184,11 +185,10 @@ impl<'a> Working<'a> {
         if let (Some(Mutant::EchoNotDropped), Input::Observed { connection, .. }) = (self.mutant, &input)
             && let Some(replica) = work.commit.state.replicas.get_mut(connection)
         {
-            // A text that is merged with itself would double with each of its echoes.
+            // A text that is merged with itself, or a number that is added to itself, would double with each of its echoes.
             let fields = &self.plan.model.fields;
-            replica
-                .baseline
-                .retain(|name, _| fields.get(name).is_some_and(|field| field.policy.merge() == Merge::Text));
+            let doubles = |field: &Field| matches!(field.policy.merge(), Merge::Text | Merge::Counter);
+            replica.baseline.retain(|name, _| fields.get(name).is_some_and(doubles));
         }
         let outcome = reconcile::reconcile(self.plan, &mut work.commit.state, input, now)?;
         if !outcome.is_empty() {
