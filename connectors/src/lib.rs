@@ -6,9 +6,10 @@
 //! * [`registry`]: every provider by name, and how one is built from an integration's settings.
 //! * [`http`]: the injected HTTP client; [`rest`]: the one driver over it.
 //! * [`usage`]: what answers tell of a provider's budgets, beside the results of calls.
-//! * [`salesforce`], [`hubspot`]: a folder per provider, mostly pure pairs of "build the request" and "read the answer".
+//! * [`salesforce`], [`hubspot`], [`github`]: a folder per provider, mostly pure pairs of "build the request" and "read the answer".
 
 pub mod connector;
+pub mod github;
 pub mod http;
 pub mod hubspot;
 pub mod registry;

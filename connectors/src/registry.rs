@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
-use crate::{connector::Connector, http::HttpClient, hubspot, rest::BaseUrlError, salesforce};
+use crate::{connector::Connector, github, http::HttpClient, hubspot, rest::BaseUrlError, salesforce};
 
 /// A kind of external system that Syncline speaks to.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +24,7 @@ type Build = fn(Integration, Arc<dyn HttpClient>) -> Result<Arc<dyn Connector>, 
 pub const PROVIDERS: &[Provider] = &[
     Provider { name: salesforce::NAME, title: "Salesforce", objects: salesforce::OBJECTS, build: salesforce::build },
     Provider { name: hubspot::NAME, title: "HubSpot", objects: hubspot::OBJECTS, build: hubspot::build },
+    Provider { name: github::NAME, title: "GitHub", objects: github::OBJECTS, build: github::build },
 ];
 
 /// A provider as the product's team configured it. Never logged: `Debug` shows no secret.
@@ -145,7 +146,7 @@ mod tests {
             ("hubspot", json!({}), None),
             ("salesforce", json!({"api_version": "62.0", "login_url": "https://test.salesforce.com"}), None),
             ("hubspot", json!({"base_url": "http://127.0.0.1:9000", "app_id": "123", "time_scale": 0.01}), None),
-            ("zoho", json!({}), Some("choose one of salesforce, hubspot")),
+            ("zoho", json!({}), Some("choose one of salesforce, hubspot, github")),
             ("salesforce", json!({"api_verison": "62.0"}), Some("unknown field `api_verison`")),
             ("salesforce", json!({"api_version": "45.0"}), Some("46.0 or newer")),
             ("salesforce", json!({"api_version": "latest"}), Some("62.0")),
@@ -155,6 +156,15 @@ mod tests {
             ("hubspot", json!({"app_id": true}), Some("app_id")),
             ("hubspot", json!({"api_version": "../x"}), Some("api_version")),
             ("hubspot", json!({"reserve_percent": 100}), Some("reserve_percent")),
+            (
+                "github",
+                json!({"base_url": "http://127.0.0.1:9000", "repository": "acme/app", "time_scale": 0.01}),
+                None,
+            ),
+            ("github", json!({"repository": "acme"}), Some("`repository`")),
+            ("github", json!({"api_version": "v3"}), Some("api_version")),
+            ("github", json!({"base_url": "http://api.github.com"}), Some("`base_url`")),
+            ("github", json!({"writes_per_hour": 0}), Some("limits of 0")),
         ];
         for (provider, settings, expected) in cases {
             let got = build_error(provider, settings.clone());
