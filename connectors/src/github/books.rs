@@ -190,7 +190,7 @@ mod tests {
         let shape = Shape { kind: Kind::Issues, fields: &fields };
         let row = |(number, second, key): &(u64, i64, &str)| {
             let at = jiff::Timestamp::from_second(*second).expect("a time").to_string();
-            let body = marker::write(&marker::Parts { text: None, key: Some((*key).to_owned()) });
+            let body = marker::write(&marker::Parts { key: Some((*key).to_owned()), ..marker::Parts::default() });
             shape.row(json!({"number": number, "created_at": at, "updated_at": at, "body": body}))
         };
         issues.iter().map(row).collect()

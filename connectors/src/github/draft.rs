@@ -66,7 +66,9 @@ impl Draft {
         if self.touches_text() {
             let text = self.text.take().unwrap_or(present.text);
             let key = self.key.take().or(present.key);
-            self.ready.insert("body".to_owned(), Value::String(marker::write(&Parts { text, key })));
+            let opening = present.opening && !self.ready.contains_key("state");
+            let body = marker::write(&Parts { text, key, opening });
+            self.ready.insert("body".to_owned(), Value::String(body));
         }
     }
 
@@ -161,11 +163,15 @@ mod tests {
 
     #[test]
     fn text_and_marker_are_written_together() {
-        let present = || Parts { text: Some("Old".into()), key: Some("k".into()) };
+        let present = || Parts { text: Some("Old".into()), key: Some("k".into()), opening: true };
         let cases = [
-            (json!({"body": "New"}), present(), json!({"body": "New\n\n<!-- syncline:k -->"})),
-            (json!({"body": null}), present(), json!({"body": "<!-- syncline:k -->"})),
-            (json!({"syncline_id": "j"}), present(), json!({"body": "Old\n\n<!-- syncline:j -->"})),
+            (json!({"body": "New"}), present(), json!({"body": "New\n\n<!-- syncline:k opening -->"})),
+            (
+                json!({"body": null, "state": "closed"}),
+                present(),
+                json!({"body": "<!-- syncline:k -->", "state": "closed"}),
+            ),
+            (json!({"syncline_id": "j"}), present(), json!({"body": "Old\n\n<!-- syncline:j opening -->"})),
             (json!({"body": "New"}), Parts::default(), json!({"body": "New"})),
             (json!({"body": null}), Parts::default(), json!({"body": ""})),
             (json!({"title": "T"}), present(), json!({"title": "T"})),

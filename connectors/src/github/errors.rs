@@ -112,7 +112,7 @@ pub(super) fn classify(answer: &Answer) -> ProviderError {
 
 /// The wait that a limit asks for: as long as the answer says, else until the hour's calls begin anew, else a minute.
 fn limited(answer: &Answer, error: &GitHubError) -> Option<Remedy> {
-    let exhausted = answer.header("x-ratelimit-remaining").is_some_and(|left| left.trim() == "0");
+    let exhausted = is_exhausted(answer);
     let after_ms = answer.retry_after_ms();
     if !exhausted && !error.is_secondary() && after_ms.is_none() && answer.status != 429 {
         return None;
@@ -124,6 +124,15 @@ fn limited(answer: &Answer, error: &GitHubError) -> Option<Remedy> {
         });
     }
     Some(Remedy::Wait { after_ms: Some(after_ms.unwrap_or(SECONDARY_MS)), budget: SECONDARY.to_owned() })
+}
+
+/// Whether the wait for a limit's end is the answer's own.
+pub(super) fn says_how_long(answer: &Answer) -> bool {
+    answer.retry_after_ms().is_some() || is_exhausted(answer)
+}
+
+fn is_exhausted(answer: &Answer) -> bool {
+    answer.header("x-ratelimit-remaining").is_some_and(|left| left.trim() == "0")
 }
 
 /// From the answer's own time to the one at which the hour's calls begin anew, and the second in which that happens.

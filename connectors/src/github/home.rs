@@ -25,23 +25,26 @@ fn yes() -> bool {
 impl Home {
     /// Looks at the repository. Cheap: GitHub is only asked whether the last answer still holds.
     pub(super) async fn look(session: &Session<'_>) -> Result<Self, ProviderError> {
-        Self::answer(session).await?.json()
+        Ok(Self::answer(session).await?.0)
     }
 
-    /// The same, as the answer that shows it.
-    pub(super) async fn answer(session: &Session<'_>) -> Result<Answer, ProviderError> {
-        let answer = session.get_again(Call::get(session.path(""))).await;
-        answer.map_err(|error| match error.remedy {
+    /// The same, with the answer that shows it.
+    pub(super) async fn answer(session: &Session<'_>) -> Result<(Self, Answer), ProviderError> {
+        // Under the name that the connection gives: somebody else's repository may have taken it since.
+        let answer = session.get_again(Call::get(session.given.clone())).await.map_err(|error| match error.remedy {
             Remedy::Gone => ProviderError {
                 remedy: Remedy::Configure,
                 message: format!(
                     "the repository `{}` is not there, or the token may not see it: correct the connection's `base_url`, or \
                      give the token read and write access to the repository's issues ({})",
-                    session.repository, error.message
+                    session.given, error.message
                 ),
             },
             _ => error,
-        })
+        })?;
+        let home: Self = answer.json()?;
+        session.names.seen(&session.given, format!("{}/repos/{}", session.site.prefix, home.full_name));
+        Ok((home, answer))
     }
 
     /// The same, where issues are to be found in it.

@@ -12,10 +12,11 @@ pub(super) const FIELD: &str = "syncline_id";
 pub(super) const BODY_CHARS_MAX: u32 = 65_536;
 
 /// What the marker of a record's id may take of it, the blank line before it included.
-pub(super) const MARKER_CHARS_MAX: u32 = 64;
+pub(super) const MARKER_CHARS_MAX: u32 = 72;
 
 const OPENING: &str = "<!-- syncline:";
 const CLOSING: &str = "-->";
+const STILL_OPENING: &str = "opening";
 
 /// A text as it is stored, taken apart.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -24,20 +25,22 @@ pub(super) struct Parts {
     pub(super) text: Option<String>,
     /// What the marker holds.
     pub(super) key: Option<String>,
+    /// The marker says that the issue was opened to be closed: GitHub creates no closed issue.
+    pub(super) opening: bool,
 }
 
 /// Takes a stored text apart. Browsers send line ends of two characters: they are read as one, whoever wrote them, so that an
 /// edit by hand does not look like a change of every line.
 pub(super) fn read(stored: &str) -> Parts {
     let stored = stored.replace("\r\n", "\n");
-    let Some((before, key, after)) = find(&stored) else {
-        return Parts { text: filled(&stored), key: None };
+    let Some((before, marker, after)) = find(&stored) else {
+        return Parts { text: filled(&stored), ..Parts::default() };
     };
     // Users may write below the marker: what stands on both sides of it belongs together.
     let (before, after) = (before.trim_end_matches(['\n', ' ']), after.trim_start_matches(['\n', ' ']));
     let gap = if before.is_empty() || after.trim().is_empty() { "" } else { "\n\n" };
     let after = if after.trim().is_empty() { "" } else { after };
-    Parts { text: filled(&format!("{before}{gap}{after}")), key: Some(key) }
+    Parts { text: filled(&format!("{before}{gap}{after}")), ..marker }
 }
 
 /// Puts a text and a marker together, to be stored.
@@ -47,7 +50,8 @@ pub(super) fn write(parts: &Parts) -> String {
         None => text,
         Some(key) => {
             let gap = if text.is_empty() { "" } else { "\n\n" };
-            format!("{text}{gap}{OPENING}{} {CLOSING}", segment(key))
+            let opening = if parts.opening { format!("{STILL_OPENING} ") } else { String::new() };
+            format!("{text}{gap}{OPENING}{} {opening}{CLOSING}", segment(key))
         }
     }
 }
@@ -56,12 +60,14 @@ fn filled(text: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
-/// The last marker, since one further up is a quotation.
-fn find(stored: &str) -> Option<(&str, String, &str)> {
+/// The last marker, since one further up is a quotation, and what stands before and after it.
+fn find(stored: &str) -> Option<(&str, Parts, &str)> {
     let at = stored.rfind(OPENING)?;
-    let (key, after) = stored[at + OPENING.len()..].split_once(CLOSING)?;
-    let key = percent_decode_str(key.trim()).decode_utf8().ok().filter(|key| !key.is_empty())?;
-    Some((&stored[..at], key.into_owned(), after))
+    let (words, after) = stored[at + OPENING.len()..].split_once(CLOSING)?;
+    let mut words = words.split_whitespace();
+    let key = percent_decode_str(words.next()?).decode_utf8().ok()?.into_owned();
+    let opening = words.next() == Some(STILL_OPENING);
+    Some((&stored[..at], Parts { text: None, key: Some(key), opening }, after))
 }
 
 #[cfg(test)]
@@ -69,7 +75,7 @@ mod tests {
     use super::*;
 
     fn parts(text: &str, key: &str) -> Parts {
-        Parts { text: filled(text), key: filled(key) }
+        Parts { text: filled(text), key: filled(key), opening: false }
     }
 
     #[test]
@@ -86,7 +92,7 @@ mod tests {
                 assert_eq!(read.text, filled(expected), "{stored}");
             }
         }
-        let longest = write(&parts("x", id)).chars().count() - 1;
+        let longest = write(&Parts { opening: true, ..parts("x", id) }).chars().count() - 1;
         assert!(longest <= MARKER_CHARS_MAX as usize, "{longest}");
     }
 
@@ -96,6 +102,7 @@ mod tests {
             ("One\r\nTwo", parts("One\nTwo", "")),
             ("One\r\n\r\n<!-- syncline:k -->\r\n", parts("One", "k")),
             ("<!-- syncline:k -->", parts("", "k")),
+            ("One\n\n<!-- syncline:k opening -->", Parts { opening: true, ..parts("One", "k") }),
             ("One\n\n<!-- syncline:k -->\n\nBelow", parts("One\n\nBelow", "k")),
             ("<!-- syncline:k -->\nBelow", parts("Below", "k")),
             (

@@ -3,7 +3,8 @@
 //! # Layout
 //!
 //! * `settings`: what an integration may set, and which repository a connection is about; `session`: one connection's
-//!   repository and token; `etags`: answers that are only asked whether they still hold; `home`: the repository itself.
+//!   repository and token; `etags`: answers that are only asked whether they still hold; `home`: the repository itself; `names`: what it is
+//!   called now.
 //! * `walk`: pages of what was modified; `look`: objects by id, and what became of them; `find`: objects by value; `books`: which
 //!   markers are in a repository; `read`: when which is used; `link`: where the next page is.
 //! * `rows`: objects as all of them show them; `marker`: our record's id in an object's text; `fields`: what the objects consist of.
@@ -25,6 +26,7 @@ mod link;
 mod look;
 mod marker;
 mod milestones;
+mod names;
 mod oauth;
 mod read;
 mod rows;
@@ -41,6 +43,7 @@ use syncline_core::budget::BudgetFacts;
 use self::{
     books::Books,
     etags::Etags,
+    names::Names,
     settings::{Settings, Site},
 };
 use crate::{
@@ -63,7 +66,15 @@ pub(crate) fn build(integration: Integration, http: Arc<dyn HttpClient>) -> Resu
     let (settings, site) = Settings::parse(integration.settings)?;
     let client = oauth::Client::new(integration.client_id, integration.client_secret)?;
     let rest = Rest::new(http, DIALECT);
-    Ok(Arc::new(GitHub { settings, site, client, rest, etags: Etags::default(), books: Books::default() }))
+    Ok(Arc::new(GitHub {
+        settings,
+        site,
+        client,
+        rest,
+        etags: Etags::default(),
+        books: Books::default(),
+        names: Names::default(),
+    }))
 }
 
 /// The connector.
@@ -74,6 +85,7 @@ struct GitHub {
     rest: Rest,
     etags: Etags,
     books: Books,
+    names: Names,
 }
 
 impl std::fmt::Debug for GitHub {

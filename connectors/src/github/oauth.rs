@@ -1,9 +1,13 @@
 //! New tokens: of an App's installation, for a statement that the App's key signs, or of a user, for the refresh token.
 
 use async_trait::async_trait;
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use rustls_pki_types::{PrivatePkcs1KeyDer, pem::PemObject};
-use serde::{Deserialize, Serialize};
+use aws_lc_rs::{
+    rand::SystemRandom,
+    signature::{RSA_PKCS1_SHA256, RsaKeyPair},
+};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use rustls_pki_types::{PrivateKeyDer, pem::PemObject};
+use serde::Deserialize;
 use serde_json::json;
 use syncline_core::{
     remote::{ProviderError, Remedy},
@@ -29,7 +33,7 @@ pub(super) enum Client {
         /// Its client id.
         id: String,
         /// Its private key.
-        key: EncodingKey,
+        key: Box<RsaKeyPair>,
     },
     /// An App or OAuth application that acts for users.
     User {
@@ -58,34 +62,32 @@ impl Client {
     }
 }
 
-fn key(pem: &str) -> Result<EncodingKey, BuildError> {
-    let wrong = || {
-        BuildError::Settings {
-        provider: super::NAME,
-        message: "`client_secret` is no private key as GitHub hands it out (`BEGIN RSA PRIVATE KEY`): `openssl rsa -in key.pem \
-                  -traditional` turns other forms into it"
-            .to_owned(),
-    }
+/// Reads a private key, in the form in which GitHub hands it out or in that into which people turn it for other tools.
+fn key(pem: &str) -> Result<Box<RsaKeyPair>, BuildError> {
+    let read = match PrivateKeyDer::from_pem_slice(pem.trim().as_bytes()) {
+        Ok(PrivateKeyDer::Pkcs1(der)) => RsaKeyPair::from_der(der.secret_pkcs1_der()).ok(),
+        Ok(PrivateKeyDer::Pkcs8(der)) => RsaKeyPair::from_pkcs8(der.secret_pkcs8_der()).ok(),
+        _ => None,
     };
-    let der = PrivatePkcs1KeyDer::from_pem_slice(pem.trim().as_bytes()).map_err(|_| wrong())?;
-    let key = EncodingKey::from_rsa_der(der.secret_pkcs1_der());
-    // A key that cannot sign is found out now, and not when the first token ends.
-    signed(&key, "check", Millis(0)).map_err(|_| wrong())?;
-    Ok(key)
+    read.map(Box::new).ok_or_else(|| BuildError::Settings {
+        provider: super::NAME,
+        message: "`client_secret` begins like a private key and cannot be read as one: give the whole file that GitHub made for \
+                  the App, with its line ends"
+            .to_owned(),
+    })
 }
 
-/// What an App states of itself.
-#[derive(Serialize)]
-struct Statement<'a> {
-    iat: i64,
-    exp: i64,
-    iss: &'a str,
-}
-
-fn signed(key: &EncodingKey, id: &str, now: Millis) -> Result<String, jsonwebtoken::errors::Error> {
+/// What an App states of itself: a JSON web token, signed with RS256.
+fn signed(key: &RsaKeyPair, id: &str, now: Millis) -> Result<String, ProviderError> {
     let now = now.0.div_euclid(1_000);
-    let statement = Statement { iat: now - DATED_BACK_S, exp: now + VALID_S, iss: id };
-    jsonwebtoken::encode(&Header::new(Algorithm::RS256), &statement, key)
+    let head = json!({"alg": "RS256", "typ": "JWT"});
+    let claims = json!({"iat": now - DATED_BACK_S, "exp": now + VALID_S, "iss": id});
+    let encoded = |part: &serde_json::Value| URL_SAFE_NO_PAD.encode(part.to_string());
+    let statement = format!("{}.{}", encoded(&head), encoded(&claims));
+    let mut signature = vec![0; key.public_modulus_len()];
+    key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), statement.as_bytes(), &mut signature)
+        .map_err(|_| configure("the App's private key cannot sign: give the integration the key that GitHub made"))?;
+    Ok(format!("{statement}.{}", URL_SAFE_NO_PAD.encode(signature)))
 }
 
 #[async_trait]
@@ -94,7 +96,7 @@ impl Refresher for GitHub {
         let retry = |error: TransportError| ProviderError { remedy: Remedy::Retry, message: error.message };
         match &self.client {
             Client::App { id, key } => {
-                let statement = signed(key, id, now).map_err(|error| configure(&error.to_string()))?;
+                let statement = signed(key, id, now)?;
                 let call = installation_call(&self.site.prefix, &self.settings.api_version, credentials)?;
                 let answer = self.rest.send(&self.site.base, Some(&statement), &call).await.map_err(retry)?;
                 read_installation(&answer, credentials)
@@ -230,7 +232,7 @@ mod tests {
         signature::KeyPair as _,
     };
     use base64::{Engine as _, engine::general_purpose::STANDARD};
-    use jsonwebtoken::{DecodingKey, Validation};
+    use jsonwebtoken::{Algorithm, DecodingKey, Validation};
     use serde_json::{Value, json};
 
     use super::*;
@@ -260,21 +262,21 @@ mod tests {
     fn an_app_states_who_it_is() {
         let pair = KeyPair::generate(KeySize::Rsa2048).expect("a key");
         let der = AsDer::<aws_lc_rs::encoding::Pkcs8V1Der<'_>>::as_der(&pair).expect("the key's bytes");
-        let secret = pem(&der.as_ref()[PKCS8_HEAD..], "RSA PRIVATE KEY");
-        let Ok(Client::App { id, key }) = Client::new(Some("Iv1.app".into()), Some(secret)) else { panic!("an App") };
         let now = 1_778_000_000;
-        let statement = signed(&key, &id, Millis(now * 1_000 + 999)).expect("a statement");
         let mut validation = Validation::new(Algorithm::RS256);
         validation.validate_exp = false;
         let verifying = DecodingKey::from_rsa_der(pair.public_key().as_ref());
-        let stated = jsonwebtoken::decode::<Value>(&statement, &verifying, &validation).expect("a genuine statement");
-        assert_eq!(stated.claims, json!({"iss": "Iv1.app", "iat": now - 60, "exp": now + 540}));
-
-        let other_form = pem(der.as_ref(), "PRIVATE KEY");
-        for secret in [other_form.as_str(), "-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----"] {
-            let error = Client::new(Some("Iv1.app".into()), Some(secret.into())).err().expect("no key");
-            assert!(error.to_string().contains("openssl"), "{error}");
-            assert!(!error.to_string().contains("AAAA"), "{error}");
+        for secret in [pem(&der.as_ref()[PKCS8_HEAD..], "RSA PRIVATE KEY"), pem(der.as_ref(), "PRIVATE KEY")] {
+            let client = Client::new(Some("Iv1.app".into()), Some(secret));
+            let Ok(Client::App { id, key }) = client else { panic!("an App") };
+            let statement = signed(&key, &id, Millis(now * 1_000 + 999)).expect("a statement");
+            let stated =
+                jsonwebtoken::decode::<Value>(&statement, &verifying, &validation).expect("a genuine statement");
+            assert_eq!(stated.claims, json!({"iss": "Iv1.app", "iat": now - 60, "exp": now + 540}));
+        }
+        for secret in [pem(&[0; 3], "RSA PRIVATE KEY"), pem(der.as_ref(), "RSA PRIVATE KEY"), "-----BEGIN".to_owned()] {
+            let error = Client::new(Some("Iv1.app".into()), Some(secret)).err().expect("no key");
+            assert!(error.to_string().contains("private key") && !error.to_string().contains("AAAA"), "{error}");
         }
     }
 

@@ -97,8 +97,7 @@ impl Reader for GitHub {
 
     async fn probe(&self, credentials: &Credentials) -> Result<Probe, ProviderError> {
         let session = self.session(credentials)?;
-        let answer = Home::answer(&session).await?;
-        let home: Home = answer.json()?;
+        let (home, answer) = Home::answer(&session).await?;
         let now = answer.date().ok_or_else(|| ProviderError {
             remedy: Remedy::Retry,
             message: "the answer carries no date, so the provider's clock is unknown".to_owned(),

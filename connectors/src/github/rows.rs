@@ -15,6 +15,9 @@ use crate::rest::{fields, stamp};
 /// GitHub stamps whole seconds.
 pub(super) const PRECISION_MS: u32 = 1_000;
 
+/// What answers to the opening of an issue, such as a robot that labels it, does so within this time.
+const OPENING_MS: i64 = 60_000;
+
 /// What can be read and written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Kind {
@@ -160,10 +163,13 @@ fn is_about_pull_request(kind: Kind, row: &Value) -> bool {
 /// call them, the text without its marker. What else GitHub shows can be read by its path, such as `user.login`.
 fn plain(kind: Kind, mut row: Raw) -> Raw {
     let parts = row.get("body").and_then(Value::as_str).map(marker::read).unwrap_or_default();
-    row.insert("body".to_owned(), parts.text.map_or(Value::Null, Value::String));
-    row.insert(marker::FIELD.to_owned(), parts.key.map_or(Value::Null, Value::String));
+    row.insert("body".to_owned(), parts.text.clone().map_or(Value::Null, Value::String));
+    row.insert(marker::FIELD.to_owned(), parts.key.clone().map_or(Value::Null, Value::String));
     match kind {
         Kind::Issues => {
+            if parts.opening && is_as_opened(&row) {
+                row.retain(|name, _| !matches!(name.as_str(), "state" | "state_reason"));
+            }
             replace(&mut row, "labels", |labels| names(labels, "name"));
             replace(&mut row, "assignees", |assignees| names(assignees, "login"));
             for path in ["milestone.number", "milestone.due_on", "milestone.state"] {
@@ -184,6 +190,15 @@ fn plain(kind: Kind, mut row: Raw) -> Raw {
         }
     }
     row
+}
+
+/// Whether an issue that was opened to be closed is still as it was opened: that it is open is nobody's wish then, and is not shown on.
+/// Once somebody has touched it later, its state is shown as it is.
+fn is_as_opened(row: &Raw) -> bool {
+    let time = |name: &str| row.get(name).and_then(stamp::read);
+    let (created, modified) = (time("created_at"), time("updated_at"));
+    let fresh = created.zip(modified).is_some_and(|(created, modified)| modified.0 - created.0 <= OPENING_MS);
+    fresh && row.get("state").is_some_and(|state| state == "open")
 }
 
 fn replace(row: &mut Raw, name: &str, plain: impl Fn(&Value) -> Value) {
@@ -293,6 +308,27 @@ mod tests {
             "type": null, "state_reason": null,
         });
         assert_eq!(Value::Object(object.fields), expected);
+    }
+
+    #[test]
+    fn an_issue_that_waits_to_be_closed_shows_no_state() {
+        let cases = [
+            ("<!-- syncline:k opening -->", "open", "2026-05-05T10:00:30Z", false),
+            ("<!-- syncline:k opening -->", "open", "2026-05-05T10:05:00Z", true),
+            ("<!-- syncline:k opening -->", "closed", "2026-05-05T10:00:30Z", true),
+            ("<!-- syncline:k -->", "open", "2026-05-05T10:00:00Z", true),
+        ];
+        for (body, state, updated_at, shown) in cases {
+            let mut value = issue();
+            for (name, text) in [("body", body), ("state", state), ("updated_at", updated_at)] {
+                value[name] = json!(text);
+            }
+            let object =
+                read(Kind::Issues, &["state", "state_reason", "syncline_id"], value).object().expect("an issue");
+            assert_eq!(object.fields["syncline_id"], "k");
+            assert_eq!(object.fields.contains_key("state"), shown, "{body} {state} {updated_at}");
+            assert_eq!(object.fields.contains_key("state_reason"), shown, "{body} {state} {updated_at}");
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use super::{
     books::Books,
     errors,
     etags::{Etags, Kept, Name},
+    names::Names,
     settings::{Settings, Site},
 };
 use crate::{
@@ -24,8 +25,11 @@ const REDIRECTS_MAX: usize = 3;
 pub(super) struct Session<'a> {
     pub(super) settings: &'a Settings,
     pub(super) site: &'a Site,
-    /// The repository's path, such as `/repos/acme/app`.
+    /// The repository's path, such as `/repos/acme/app`, as the connection gives it.
+    pub(super) given: String,
+    /// Its path under its present name, as far as that is known.
     pub(super) repository: String,
+    pub(super) names: &'a Names,
     pub(super) books: &'a Books,
     etags: &'a Etags,
     rest: &'a Rest,
@@ -41,10 +45,13 @@ impl GitHub {
                 message: "the connection holds no access token yet".to_owned(),
             });
         }
+        let given = self.site.repository(credentials.base_url.as_deref())?;
         Ok(Session {
             settings: &self.settings,
             site: &self.site,
-            repository: self.site.repository(credentials.base_url.as_deref())?,
+            repository: self.names.present(&given),
+            given,
+            names: &self.names,
             books: &self.books,
             etags: &self.etags,
             rest: &self.rest,
@@ -145,12 +152,14 @@ impl Session<'_> {
 
     /// What a failed answer means.
     pub(super) fn classified(&self, answer: &Answer) -> ProviderError {
-        self.scaled(errors::classify(answer))
+        self.scaled(answer, errors::classify(answer))
     }
 
-    /// The windows of limits are scaled with the sandbox, and so is the wait for their end.
-    pub(super) fn scaled(&self, mut error: ProviderError) -> ProviderError {
-        if let Remedy::Wait { after_ms: Some(after_ms), .. } = &mut error.remedy {
+    /// The windows of limits are scaled with the sandbox, and so is a wait for their end that the answer leaves to us.
+    pub(super) fn scaled(&self, answer: &Answer, mut error: ProviderError) -> ProviderError {
+        if let Remedy::Wait { after_ms: Some(after_ms), .. } = &mut error.remedy
+            && !errors::says_how_long(answer)
+        {
             *after_ms = scaled(*after_ms, self.settings.time_scale);
         }
         error

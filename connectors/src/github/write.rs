@@ -13,6 +13,7 @@ use syncline_core::{
 use super::{
     GitHub,
     books::{self, Reach},
+    budgets,
     draft::{self, Draft},
     errors, fields,
     find::bears,
@@ -24,6 +25,7 @@ use super::{
 };
 use crate::{
     connector::{Credentials, Writer},
+    registry::scaled,
     rest::{Answer, Call, Outcomes},
 };
 
@@ -72,7 +74,8 @@ fn calls(row: &WriteRequest) -> u32 {
     let milestone = u32::from(draft.milestone.is_some());
     match &row.verb {
         WriteVerb::Create { key } => {
-            1 + milestone + u32::from(key.is_some()) + u32::from(!draft.split_state().is_empty())
+            let closes = key.is_none() && !draft.split_state().is_empty();
+            1 + milestone + u32::from(key.is_some()) + u32::from(closes)
         }
         WriteVerb::Update { .. } => 1 + milestone + u32::from(draft.touches_text()),
         WriteVerb::Delete { .. } => u32::from(kind == Kind::Comments),
@@ -106,8 +109,8 @@ async fn create(session: &Session<'_>, shape: Shape<'_>, mut draft: Draft, key: 
         }
     }
     resolve_milestone(session, &mut draft).await?;
-    draft.settle_text(marker::Parts::default());
     let afterwards = draft.split_state();
+    draft.settle_text(marker::Parts { opening: !afterwards.is_empty(), ..marker::Parts::default() });
     let path = match shape.kind {
         Kind::Issues => session.path("/issues"),
         Kind::Comments => comments_of(session, draft.issue.as_ref())?,
@@ -116,12 +119,17 @@ async fn create(session: &Session<'_>, shape: Shape<'_>, mut draft: Draft, key: 
     if !answer.is_success() {
         return not_created(session, shape.kind, &answer).await;
     }
-    let outcome = applied(session, shape, &draft.ready, &answer, true);
-    match outcome {
-        WriteOutcome::Applied { ref id, .. } if !afterwards.is_empty() => {
-            close(session, shape, id, afterwards, key.is_some()).await.map(|closed| closed.unwrap_or(outcome))
+    match applied(session, shape, &draft.ready, &answer, true) {
+        WriteOutcome::Applied { .. } if !afterwards.is_empty() && key.is_some() => {
+            Err(later(session, "the issue was opened, and is closed with the next write"))
         }
-        // Without a marker nobody would find the object again: it stands, without what GitHub left out of it.
+        WriteOutcome::Applied { id, object, whole, .. } if !afterwards.is_empty() => {
+            let closed = update(session, shape, Draft::ready(afterwards), &id).await.unwrap_or_else(|ended| ended);
+            // Nobody would find the issue again: it stands as it was opened.
+            let closed = if let WriteOutcome::Applied { object, .. } = closed { object } else { object };
+            Ok(WriteOutcome::Applied { id, created: true, object: closed, whole })
+        }
+        // Nor here: it stands, without what GitHub left out of it.
         WriteOutcome::Refused(refusal) if key.is_none() => {
             tracing::warn!(fields = ?refusal.fields, "GitHub left fields of a new object out: {}", refusal.message);
             Ok(shown(shape, &answer, true))
@@ -130,22 +138,11 @@ async fn create(session: &Session<'_>, shape: Shape<'_>, mut draft: Draft, key: 
     }
 }
 
-/// Closes an issue that was just opened. With a marker a failure may be told as if nothing had been made: the next try finds the
-/// issue. Without one the issue stands as it was opened.
-async fn close(
-    session: &Session<'_>,
-    shape: Shape<'_>,
-    id: &ExternalId,
-    afterwards: Raw,
-    found_again: bool,
-) -> Ended<Option<WriteOutcome>> {
-    let closed = update(session, shape, Draft::ready(afterwards), id).await.unwrap_or_else(|ended| ended);
-    Ok(match closed {
-        WriteOutcome::Applied { id, object, whole, .. } => {
-            Some(WriteOutcome::Applied { id, created: true, object, whole })
-        }
-        failed => found_again.then_some(failed),
-    })
+/// A second write has to wait. Told as if nothing had been done, the row comes again, and does what is left to do.
+fn later(session: &Session<'_>, message: &str) -> WriteOutcome {
+    let after_ms = scaled(budgets::PACE_MS, session.settings.time_scale);
+    let remedy = Remedy::Wait { after_ms: Some(after_ms), budget: budgets::PACE.to_owned() };
+    WriteOutcome::NotApplied(ProviderError { remedy, message: message.to_owned() })
 }
 
 /// The object that bears the key, if it is among what was created lately or seen before.
@@ -197,22 +194,22 @@ async fn delete(session: &Session<'_>, kind: Kind, id: &ExternalId) -> Ended<Wri
     }
 }
 
-/// Sends a write. Under an older name of the repository GitHub writes nothing and says where to: it is sent there, if that is still
-/// this repository. An answer that leads elsewhere is handed back.
+/// Sends a write. Under an older name of the repository GitHub writes nothing and says where to: the row comes again, and goes to the
+/// present name. An answer that leads elsewhere is handed back.
 async fn sent(session: &Session<'_>, call: Call) -> Ended<Answer> {
-    let answer = session.send(call.clone()).await.map_err(Outcomes::lost)?;
+    let answer = session.send(call).await.map_err(Outcomes::lost)?;
     let Some(path) = session.redirect(&answer).map_err(WriteOutcome::NotApplied)? else { return Ok(answer) };
     let home = Home::look(session).await.map_err(WriteOutcome::NotApplied)?;
-    if !home.holds(&path, &session.site.prefix) {
-        return Ok(answer);
+    if home.holds(&path, &session.site.prefix) {
+        return Err(later(session, "the repository has another name now: the next write goes there"));
     }
-    session.send(Call { path, ..call }).await.map_err(Outcomes::lost)
+    Ok(answer)
 }
 
 /// What a refusal says by itself; `None` where a look must tell.
 fn refused(session: &Session<'_>, answer: &Answer) -> Option<WriteOutcome> {
     Some(match errors::refused(answer)? {
-        WriteOutcome::NotApplied(error) => WriteOutcome::NotApplied(session.scaled(error)),
+        WriteOutcome::NotApplied(error) => WriteOutcome::NotApplied(session.scaled(answer, error)),
         outcome => outcome,
     })
 }
@@ -380,16 +377,29 @@ mod tests {
         let bare = issue(7, "T", None);
         let lost = vec![one(), get(&bare), post(201, &issue(8, "T", Some(MARKED))).sent(sent)];
         check("somebody has taken it out", lost, create(), body(), "created 8").await;
+    }
 
-        let mut closed = made.clone();
+    #[tokio::test]
+    async fn an_issue_is_closed_by_a_write_of_its_own() {
+        let open = issue(7, "T", Some(MARKED));
+        let mut closed = open.clone();
         closed["state"] = json!("closed");
         let whole = || json!({"title": "T", "body": "Text", "state": "closed"});
-        let both = vec![none(), post(201, &made), patch(200, &closed).sent(json!({"state": "closed"}))];
-        check("it is closed at once", both, create(), whole(), "created 7").await;
-        let half = vec![none(), post(201, &made), patch(403, &json!({"message": "No"}))];
-        check("it cannot be closed", half, create(), whole(), "not applied: Configure").await;
-        let half = vec![post(201, &issue(7, "T", None)), patch(403, &json!({"message": "No"}))];
-        check("and nobody would find it again", half, WriteVerb::Create { key: None }, whole(), "created 7").await;
+        let none = Canned::new(NEWEST, 200, &json!([]));
+        let opening = "Text\n\n<!-- syncline:k opening -->";
+        let opened = vec![none, post(201, &open).sent(json!({"title": "T", "body": opening}))];
+        let wait = "not applied: Wait { after_ms: Some(1500), budget: \"one write at a time\" }";
+        check("first it is opened", opened, create(), whole(), wait).await;
+        let one = Canned::new(NEWEST, 200, &json!([open]));
+        let sent = json!({"title": "T", "body": MARKED, "state": "closed"});
+        let found = vec![one, get(&open), get(&open), patch(200, &closed).sent(sent)];
+        check("then it is found again", found, create(), whole(), "written 7").await;
+
+        let bare = || WriteVerb::Create { key: None };
+        let at_once = || patch(200, &closed).sent(json!({"state": "closed"}));
+        check("without a marker", vec![post(201, &open), at_once()], bare(), whole(), "created 7").await;
+        let half = vec![post(201, &open), patch(403, &json!({"message": "No"}))];
+        check("whatever comes of it", half, bare(), whole(), "created 7").await;
     }
 
     #[tokio::test]
@@ -438,12 +448,27 @@ mod tests {
         let moved = || patch(301, &message("Moved")).header("location", to);
         let led = Canned::new(&format!("GET {SEVEN}"), 301, &message("Moved")).header("location", to);
         check("transferred", vec![moved(), home(), led, home()], update(), title(), "gone").await;
-        let renamed = patch(307, &message("Moved")).header("location", "/repositories/123/issues/7");
-        let again = Canned::new("PATCH /repositories/123/issues/7", 200, &issue(7, "T", None)).sent(title());
-        check("renamed", vec![renamed, home(), again], update(), title(), "written 7").await;
         check("a server's fault", vec![patch(502, &message("Server Error"))], update(), title(), "unknown").await;
         let delete = WriteVerb::Delete { id: "7".into(), expected: None };
         check("a delete", vec![], delete, json!({}), "refused: no_delete []").await;
+    }
+
+    #[tokio::test]
+    async fn a_renamed_repository_is_written_to_under_its_new_name() {
+        let moved = patch(307, &json!({"message": "Moved"})).header("location", "/repositories/123/issues/7");
+        let old = Canned::new("GET /repos/acme/app", 301, &json!({})).header("location", "/repositories/123");
+        let now = Canned::new("GET /repositories/123", 200, &json!({"id": 123, "full_name": "acme/new"}));
+        let again = Canned::new("PATCH /repos/acme/new/issues/7", 200, &issue(7, "T", None));
+        let stage = Stage::new([moved, old, now, again]);
+        let row = row(update(), json!({"title": "T"}));
+        let mut ends = Vec::new();
+        for _ in 0..2 {
+            let writer = stage.connector.writer().expect("GitHub is written to");
+            let results = writer.write(&credentials(), std::slice::from_ref(&row), &[]).await;
+            ends.extend(results.iter().map(|result| name(&result.outcome)));
+        }
+        assert_eq!(ends, ["not applied: Wait { after_ms: Some(1500), budget: \"one write at a time\" }", "written 7"]);
+        stage.ends();
     }
 
     #[test]
@@ -452,7 +477,8 @@ mod tests {
             (update(), json!({"title": "T"}), 1),
             (update(), json!({"body": "B", "milestone": "v2"}), 3),
             (create(), json!({"title": "T", "body": "B"}), 2),
-            (create(), json!({"title": "T", "state": "closed"}), 3),
+            (create(), json!({"title": "T", "state": "closed"}), 2),
+            (WriteVerb::Create { key: None }, json!({"title": "T", "state": "closed"}), 2),
             (WriteVerb::Create { key: None }, json!({"title": "T", "state": "open"}), 1),
             (WriteVerb::Delete { id: "7".into(), expected: None }, json!({}), 0),
         ];
