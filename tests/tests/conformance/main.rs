@@ -3,6 +3,7 @@
 //!
 //! Time is a manual clock: nothing sleeps, and lags pass when a test says so.
 
+mod github;
 mod lifecycle;
 mod mishaps;
 mod reads;
@@ -25,6 +26,12 @@ macro_rules! for_every_connector {
             $(#[tokio::test]
             async fn $story() {
                 super::$story(&mut $crate::subject::Subject::hubspot().await).await;
+            })+
+        }
+        mod github {
+            $(#[tokio::test]
+            async fn $story() {
+                super::$story(&mut $crate::subject::Subject::github().await).await;
             })+
         }
     };

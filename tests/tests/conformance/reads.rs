@@ -91,7 +91,9 @@ async fn rows_come_by_id_in_every_state(subject: &mut Subject) {
     for id in [&gone, &back] {
         subject.users.delete(id).await;
     }
-    subject.users.restore(&back).await;
+    if subject.words.can.restore {
+        subject.users.restore(&back).await;
+    }
     let never = "999999999999999".to_owned();
     let ids = [&live, &gone, &back, &never].map(String::as_str);
     let objects = subject.by_id(&ids).await;
@@ -102,11 +104,14 @@ async fn rows_come_by_id_in_every_state(subject: &mut Subject) {
     };
     assert_eq!(state(&live), (false, true));
     assert_eq!(state(&gone), (true, true), "a delete that the provider shows has a version");
-    assert_eq!(state(&back), (false, true));
+    assert_eq!(state(&back), (!subject.words.can.restore, true));
     assert_eq!(state(&never), (true, false), "what is nowhere has none");
 }
 
 async fn merged_ids_lead_to_the_survivor(subject: &mut Subject) {
+    if !subject.words.can.merge {
+        return;
+    }
     let primary = subject.users.create(subject.person("Primary")).await;
     let loser = subject.users.create(subject.person("Loser")).await;
     subject.step();
@@ -131,6 +136,14 @@ async fn deletes_are_told(subject: &mut Subject) {
     let window = Window { from: before, until: subject.now() };
     let reader = subject.connector.reader();
     let told = reader.deleted(&subject.credentials, &subject.object(), window).await.expect("an answer");
+    if !subject.words.can.tell_deletes {
+        // A reading by id tells of each, and a sweep says of which to ask.
+        let listed = subject.backfill(ReadSpec { deleted: true, ..subject.spec() }).await;
+        assert_eq!((told, listed.len()), (None, 0));
+        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        assert!(subject.by_id(&ids).await.iter().all(|object| object.deleted));
+        return;
+    }
     let told: BTreeSet<String> = match told {
         Some(deleted) => {
             assert!(deleted.covered_until <= window.until);
@@ -149,7 +162,9 @@ async fn deletes_are_told(subject: &mut Subject) {
 
 async fn searches_find_live_objects(subject: &mut Subject) {
     let mut ann = subject.person("O'Hara\\");
-    ann[subject.words.email] = json!("ann@example.com");
+    if subject.words.email != subject.words.last_name {
+        ann[subject.words.email] = json!("ann@example.com");
+    }
     let ann = subject.users.create(ann).await;
     let ben = subject.users.create(subject.person("Ben")).await;
     let gone = subject.users.create(subject.person("Gone")).await;
@@ -171,6 +186,9 @@ async fn searches_find_live_objects(subject: &mut Subject) {
         (vec![], vec![]),
     ];
     for (searches, expected) in cases {
+        if email == last && searches.iter().flatten().any(|key| key.value.contains('@')) {
+            continue;
+        }
         let reader = subject.connector.reader();
         let found = reader.find(&subject.credentials, &subject.object(), &searches, &subject.fields()).await;
         let found: BTreeSet<String> = found.expect("an answer").iter().map(|object| object.id.to_string()).collect();
@@ -179,7 +197,10 @@ async fn searches_find_live_objects(subject: &mut Subject) {
     subject.wire.calls();
     let many: Vec<Vec<Key>> = (0..100).map(|n| vec![key(email, &format!("person.number.{n}@example.com"))]).collect();
     subject.connector.reader().find(&subject.credentials, &subject.object(), &many, &[]).await.expect("an answer");
-    assert_eq!(subject.wire.calls().len(), 1, "a hundred addresses share a call");
+    // Where nothing but the list tells, a page of it is a call, and all addresses share them.
+    let pages = subject.users.stored().await.len().div_ceil(100);
+    let calls = subject.wire.calls().len();
+    assert!(calls <= if subject.words.can.search { 1 } else { pages + 1 }, "{calls} calls for a hundred addresses");
 }
 
 async fn the_schema_names_the_key(subject: &mut Subject) {
@@ -203,6 +224,9 @@ async fn a_probe_tells_the_time(subject: &mut Subject) {
 
 /// More fields than an address or a search can name: they are read in another way, and are all there.
 async fn wide_rows_are_whole(subject: &mut Subject) {
+    if !subject.words.can.add_fields {
+        return;
+    }
     let mut fields = vec![subject.words.last_name.to_owned()];
     for n in 0..170 {
         fields.push(subject.add_field(&format!("property_with_a_long_name_number_{n:03}")).await);

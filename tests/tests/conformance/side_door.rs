@@ -8,12 +8,14 @@ use syncline_connectors::{
     rest::BaseUrl,
 };
 
-use crate::subject::Wire;
+use crate::{github, subject::Wire};
 
 /// Acts as a user of the provider.
 pub(crate) struct SideDoor {
     base: BaseUrl,
     object: &'static str,
+    /// The repository whose issues are meant, where the provider's own numbers of objects are not those of its side door.
+    repository: Option<&'static str>,
     wire: Arc<Wire>,
 }
 
@@ -26,7 +28,12 @@ pub(crate) struct Stored {
 
 impl SideDoor {
     pub(crate) fn new(admin_url: &str, object: &'static str, wire: Arc<Wire>) -> Self {
-        Self { base: BaseUrl::parse(admin_url).expect("the admin address"), object, wire }
+        Self { base: BaseUrl::parse(admin_url).expect("the admin address"), object, repository: None, wire }
+    }
+
+    /// The same, of one repository's issues under their numbers.
+    pub(crate) fn of_repository(self, name: &'static str) -> Self {
+        Self { repository: Some(name), ..self }
     }
 
     async fn call(&self, method: &str, path: &str, body: Value) -> Value {
@@ -47,14 +54,31 @@ impl SideDoor {
 
     pub(crate) async fn create(&self, fields: Value) -> String {
         let answer = self.call("POST", &self.path(""), fields).await;
-        answer["id"].as_str().expect("an id").to_owned()
+        let id = answer["id"].as_str().expect("an id").to_owned();
+        if self.repository.is_none() {
+            return id;
+        }
+        let rows = self.rows().await;
+        rows.iter().find(|row| row["id"] == id).expect("it was made")["fields"]["number"].to_string()
+    }
+
+    /// The side door's id of an object.
+    async fn inner(&self, id: &str) -> String {
+        let Some(repository) = self.repository else { return id.to_owned() };
+        let rows = self.rows().await;
+        let is_meant = |row: &&Value| {
+            row["fields"]["repository"] == repository && row["fields"]["number"].as_u64() == id.parse().ok()
+        };
+        rows.iter().find(is_meant).expect("an issue of the repository")["id"].as_str().expect("an id").to_owned()
     }
 
     pub(crate) async fn edit(&self, id: &str, fields: Value) {
+        let id = self.inner(id).await;
         self.call("PATCH", &self.path(&format!("/{id}")), fields).await;
     }
 
     pub(crate) async fn delete(&self, id: &str) {
+        let id = self.inner(id).await;
         self.call("DELETE", &self.path(&format!("/{id}")), Value::Null).await;
     }
 
@@ -68,16 +92,30 @@ impl SideDoor {
         answer["id"].as_str().expect("an id").to_owned()
     }
 
+    async fn rows(&self) -> Vec<Value> {
+        let path = format!("/state?object={}&deleted=true&limit=10000", self.object);
+        match self.call("GET", &path, Value::Null).await["rows"].take() {
+            Value::Array(rows) => rows,
+            other => panic!("rows are a list, not {other}"),
+        }
+    }
+
     /// Everything that is stored, deleted objects included.
     pub(crate) async fn stored(&self) -> BTreeMap<String, Stored> {
-        let path = format!("/state?object={}&deleted=true&limit=10000", self.object);
-        let page = self.call("GET", &path, Value::Null).await;
-        let rows = page["rows"].as_array().expect("rows");
         let row = |row: &Value| {
             let stored = Stored { deleted: row["deleted"] == true, fields: row["fields"].clone() };
             (row["id"].as_str().expect("an id").to_owned(), stored)
         };
-        rows.iter().map(row).collect()
+        let rows = self.rows().await;
+        match self.repository {
+            None => rows.iter().map(row).collect(),
+            Some(repository) => rows
+                .iter()
+                .filter(|row| row["fields"]["repository"] == repository && row["fields"]["pull_request"] == false)
+                .map(row)
+                .map(|(_, stored)| (stored.fields["number"].to_string(), github::unmarked(stored)))
+                .collect(),
+        }
     }
 
     /// How many live objects hold this value.

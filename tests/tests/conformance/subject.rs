@@ -19,7 +19,7 @@ use syncline_core::{
     },
     time::Millis,
 };
-use syncline_sandbox::{FaultProfile, Micros, Population, Running, Sandbox, SandboxClock, SandboxConfig};
+use syncline_sandbox::{FaultProfile, LOOPBACK, Micros, Population, Running, Sandbox, SandboxClock, SandboxConfig};
 
 use crate::side_door::SideDoor;
 
@@ -45,6 +45,37 @@ pub(crate) struct Vocabulary {
     add_field: fn(&str) -> (&'static str, Value, String),
     /// So much time tells two stamps apart.
     pub(crate) stamp_step: Duration,
+    /// So much time must lie between two calls that write.
+    pub(crate) pace: Duration,
+    /// The switch that makes rows of lists unreadable, where the emulator has one.
+    pub(crate) unreadable: Option<&'static str>,
+    pub(crate) can: Can,
+}
+
+/// What a provider offers. Where it does not, a story tests exactly that, or has nothing to tell.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Can {
+    /// Objects can be deleted over its API.
+    pub(crate) delete: bool,
+    /// Its users bring deleted objects back.
+    pub(crate) restore: bool,
+    /// Its users merge objects.
+    pub(crate) merge: bool,
+    /// It tells what was deleted, in a log or a list.
+    pub(crate) tell_deletes: bool,
+    /// Its administrators add fields.
+    pub(crate) add_fields: bool,
+    /// It finds objects by value without showing them all.
+    pub(crate) search: bool,
+}
+
+impl Can {
+    /// What a system for contacts can.
+    const CRM: Self =
+        Self { delete: true, restore: true, merge: true, tell_deletes: true, add_fields: true, search: true };
+    /// What a tracker of issues can.
+    const TRACKER: Self =
+        Self { delete: false, restore: false, merge: false, tell_deletes: false, add_fields: false, search: false };
 }
 
 /// A connector and its provider.
@@ -52,6 +83,8 @@ pub(crate) struct Subject {
     pub(crate) connector: Arc<dyn Connector>,
     pub(crate) integration: Integration,
     pub(crate) credentials: Credentials,
+    /// What signs webhooks.
+    pub(crate) webhook_secret: Option<String>,
     pub(crate) words: Vocabulary,
     pub(crate) users: SideDoor,
     pub(crate) clock: Arc<SandboxClock>,
@@ -76,6 +109,9 @@ impl Subject {
                 ("/services/data/v62.0/tooling/sobjects/CustomField", body, format!("{name}__c"))
             },
             stamp_step: Duration::from_secs(1),
+            pace: Duration::ZERO,
+            unreadable: None,
+            can: Can::CRM,
         };
         let clock = clock();
         let config = SandboxConfig { hubspot: None, ..config(&clock) };
@@ -100,6 +136,9 @@ impl Subject {
                 ("/crm/v3/properties/contacts", body, name.to_owned())
             },
             stamp_step: Duration::from_millis(1),
+            pace: Duration::ZERO,
+            unreadable: None,
+            can: Can::CRM,
         };
         let clock = clock();
         let config = SandboxConfig { salesforce: None, ..config(&clock) };
@@ -107,6 +146,36 @@ impl Subject {
         let running = sandbox.hubspot.as_ref().expect("it was asked for");
         let settings = json!({"base_url": running.base_url});
         Self::new("hubspot", words, clock, running, settings, None).await.keep(sandbox).with_key().await
+    }
+
+    /// The issues of one repository, by an App in its installation. An issue's title stands for a person's name and address.
+    pub(crate) async fn github() -> Self {
+        let words = Vocabulary {
+            object: "issues",
+            key: "syncline_id",
+            email: "title",
+            last_name: "title",
+            title: "body",
+            refused: ("title", " "),
+            add_field: |name| panic!("GitHub has no fields of one's own, such as {name}"),
+            stamp_step: Duration::from_secs(1),
+            pace: Duration::from_millis(1_100),
+            unreadable: Some("malformed_row"),
+            can: Can::TRACKER,
+        };
+        let clock = clock();
+        let config =
+            SandboxConfig { salesforce: None, hubspot: None, github: Some(LOOPBACK), tickets: 250, ..config(&clock) };
+        let mut sandbox = Sandbox::start(config).await.expect("the emulator starts");
+        let running = sandbox.github.as_mut().expect("it was asked for");
+        let credentials = &mut running.credentials;
+        let webhook_secret = credentials.client_secret.clone();
+        credentials.client_secret = credentials.private_key.clone().expect("an App has a key");
+        // The number of the installation is no secret; the zeros tell it from a part of a port.
+        credentials.refresh_token = "0000001001".to_owned();
+        let settings = json!({"base_url": running.base_url, "repository": "acme/support"});
+        let subject = Self::new("github", words, clock, running, settings, None).await.keep(sandbox).with_key().await;
+        Self { users: subject.users.of_repository("support"), webhook_secret: Some(webhook_secret), ..subject }
     }
 
     async fn new(
@@ -132,7 +201,18 @@ impl Subject {
         };
         let base = BaseUrl::parse(&running.base_url).expect("an address");
         let users = SideDoor::new(&running.admin_url, words.object, wire.clone());
-        Self { connector, integration, credentials, words, users, clock, _sandbox: None, wire, base }
+        Self {
+            connector,
+            integration,
+            credentials,
+            webhook_secret: None,
+            words,
+            users,
+            clock,
+            _sandbox: None,
+            wire,
+            base,
+        }
     }
 
     fn keep(self, sandbox: Sandbox) -> Self {
@@ -240,7 +320,12 @@ impl Subject {
             .map(|(trace, (verb, body))| WriteRequest { object: self.object(), verb, body: raw(body), trace })
             .collect();
         let (credentials, fields) = (&self.credentials, self.fields());
-        let results = self.while_time_passes(self.writer().write(credentials, &requests, &fields)).await;
+        let batch_max = if self.words.pace.is_zero() { requests.len() } else { self.writer().batch_max() };
+        let mut results = Vec::new();
+        for batch in requests.chunks(batch_max.max(1)) {
+            self.pass(self.words.pace);
+            results.extend(self.while_time_passes(self.writer().write(credentials, batch, &fields)).await);
+        }
         assert_eq!(results.len(), requests.len(), "exactly one result a row");
         let mut by_trace: BTreeMap<u32, WriteOutcome> =
             results.into_iter().map(|result| (result.trace, result.outcome)).collect();
@@ -343,7 +428,7 @@ fn config(clock: &Arc<SandboxClock>) -> SandboxConfig {
     }
 }
 
-fn raw(value: Value) -> Raw {
+pub(crate) fn raw(value: Value) -> Raw {
     match value {
         Value::Object(raw) => raw,
         other => panic!("a body is an object, not {other}"),

@@ -21,16 +21,23 @@ use crate::subject::Subject;
 
 /// A delivery as it came in.
 #[derive(Clone)]
-struct Received {
+pub(crate) struct Received {
     method: String,
     path: String,
     headers: BTreeMap<String, String>,
-    body: Bytes,
+    pub(crate) body: Bytes,
 }
 
-type Inbox = Arc<Mutex<Vec<Received>>>;
+impl Received {
+    /// The delivery with another body, or its own.
+    pub(crate) fn given<'a>(&'a self, url: &'a str, body: &'a [u8], now: Millis) -> WebhookDelivery<'a> {
+        WebhookDelivery { method: &self.method, url, headers: &self.headers, body, now }
+    }
+}
 
-async fn listen() -> (String, Inbox) {
+pub(crate) type Inbox = Arc<Mutex<Vec<Received>>>;
+
+pub(crate) async fn listen() -> (String, Inbox) {
     let inbox = Inbox::default();
     let router = Router::new().route("/hook", post(receive)).with_state(inbox.clone());
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
