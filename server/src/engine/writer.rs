@@ -35,8 +35,11 @@ use crate::{
 
 /// How many rounds are under way at once: while one waits for the slowest of its answers, the other goes on.
 pub(super) const LANES: usize = 2;
-/// How many deliveries are brought up to date in one round.
-const DELIVERIES_PER_ROUND: u32 = 200;
+/// How many deliveries are brought up to date in one round at most.
+const DELIVERIES_PER_ROUND: usize = 200;
+/// How many calls of the provider's writer make a round. What was read before the first call is to be fresh at the last one, also
+/// where each call carries a single row and a second has to pass before the next.
+const CALLS_PER_ROUND: usize = 2;
 /// How long after a batch was begun its rows may be sent: what was read before it is no longer fresh then.
 const FRESH_FOR: Duration = Duration::from_secs(2);
 /// How often the rows of one batch are sent at most.
@@ -95,8 +98,10 @@ async fn round(side: &RunningSide) -> Result<Duration, StepError> {
     let now = Clock::wall();
     let tenant = side.tenant();
     let model = &side.sync.plan.model.name;
-    let due = tenant.due_deliveries(&side.connection, model, now, DELIVERIES_PER_ROUND * LANES as u32).await?;
-    let claim = side.claim(&due, DELIVERIES_PER_ROUND as usize);
+    let per_round = per_round(side);
+    let due_max = u32::try_from(per_round * LANES).unwrap_or(u32::MAX);
+    let due = tenant.due_deliveries(&side.connection, model, now, due_max).await?;
+    let claim = side.claim(&due, per_round);
     if claim.records.is_empty() && !due.is_empty() {
         return Ok(OTHER_LANE_BUSY);
     }
@@ -120,6 +125,12 @@ async fn round(side: &RunningSide) -> Result<Duration, StepError> {
     tracing::debug!(due = due.len(), sent, ?looking, ?prepared, done = ?begun.elapsed(), "deliveries");
     // Where nothing was sent, everything was merged away, or waits for its time.
     Ok(if sent == 0 { Duration::from_millis(50) } else { Duration::ZERO })
+}
+
+/// How many deliveries one round takes on.
+fn per_round(side: &RunningSide) -> usize {
+    let batch_max = side.session.connector.writer().map_or(1, Writer::batch_max);
+    batch_max.saturating_mul(CALLS_PER_ROUND).clamp(1, DELIVERIES_PER_ROUND)
 }
 
 /// What was found before sending.
