@@ -7,8 +7,13 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
+use lru::LruCache;
 use serde_json::Value;
-use syncline_core::{ids::ExternalId, remote::ProviderError, time::Millis};
+use syncline_core::{
+    ids::ExternalId,
+    remote::{ProviderError, Remedy},
+    time::Millis,
+};
 
 use super::{
     link, marker,
@@ -23,6 +28,9 @@ const BOOKS_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(255);
 
 /// So many markers stand in a book; with more it is begun anew.
 const MARKERS_MAX: usize = 50_000;
+
+/// So many objects are remembered that were made by this process; lists may lag behind them.
+const MADE_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(9_999);
 
 /// What was created less long ago may still appear behind what is seen already.
 const SETTLED_MS: i64 = 60_000;
@@ -40,7 +48,11 @@ pub(super) enum Reach {
 }
 
 /// The books of all repositories that an integration's connections are about.
-pub(super) struct Books(Mutex<lru::LruCache<(String, Kind), Book>>);
+pub(super) struct Books {
+    seen: Mutex<LruCache<(String, Kind), Book>>,
+    /// What this process has made, by repository and key.
+    made: Mutex<LruCache<(String, Kind, String), ExternalId>>,
+}
 
 /// What was seen of one repository: everything that was created in a span of time.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -54,17 +66,29 @@ struct Book {
 
 impl Default for Books {
     fn default() -> Self {
-        Self(Mutex::new(lru::LruCache::new(BOOKS_MAX)))
+        Self { seen: Mutex::new(LruCache::new(BOOKS_MAX)), made: Mutex::new(LruCache::new(MADE_MAX)) }
     }
 }
 
 impl Books {
     fn read(&self, name: &(String, Kind)) -> Option<Book> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    /// An object was made that bears the key.
+    pub(super) fn made(&self, repository: &str, kind: Kind, key: &str, id: ExternalId) {
+        let name = (repository.to_owned(), kind, key.to_owned());
+        self.made.lock().unwrap_or_else(PoisonError::into_inner).put(name, id);
+    }
+
+    /// The object that this process has made with the key.
+    pub(super) fn made_before(&self, repository: &str, kind: Kind, key: &str) -> Option<ExternalId> {
+        let name = (repository.to_owned(), kind, key.to_owned());
+        self.made.lock().unwrap_or_else(PoisonError::into_inner).get(&name).cloned()
     }
 
     fn write(&self, name: (String, Kind), book: Book) {
-        let mut books = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut books = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if book.markers.len() > MARKERS_MAX {
             books.pop(&name);
         } else {
@@ -74,6 +98,9 @@ impl Books {
 }
 
 /// The objects that bear these keys, as far as lists show: whoever acts on one reads it first.
+///
+/// # Errors
+/// Beside GitHub's: an object bears one of the keys, and the list does not say which it is.
 pub(super) async fn find(
     session: &Session<'_>,
     kind: Kind,
@@ -97,9 +124,14 @@ pub(super) async fn find(
             _ => break,
         }
     }
+    walked.refuse_nameless(keys)?;
+    let complete = walked.nameless.is_empty();
     let book = walked.close();
     let found = keys.iter().filter_map(|key| Some(((*key).to_owned(), book.markers.get(*key)?.clone()))).collect();
-    session.books.write(name, book);
+    // A span with a row that could not be named is not known.
+    if complete {
+        session.books.write(name, book);
+    }
     Ok(found)
 }
 
@@ -109,6 +141,18 @@ pub(super) fn newest_first(session: &Session<'_>, kind: Kind) -> Call {
         .query("sort", "created")
         .query("direction", "desc")
         .query("per_page", walk::ROWS_MAX.to_string())
+}
+
+/// The key that a row bears, and the object that it is, where the row says so.
+fn bearer(shown: Shown) -> Option<(String, Option<ExternalId>)> {
+    match shown {
+        Shown::Object(object) => match object.fields.get(marker::FIELD) {
+            Some(Value::String(key)) => Some((key.clone(), Some(object.id))),
+            _ => None,
+        },
+        Shown::Malformed(row) => Some((marker::read(row.raw.get("body")?.as_str()?).key?, row.id)),
+        Shown::PullRequest => None,
+    }
 }
 
 /// A walk from the newest backwards, and the book that it adds to.
@@ -122,11 +166,21 @@ struct Walked {
     /// The walk has come to the end of the list.
     ended: bool,
     markers: HashMap<String, ExternalId>,
+    /// Keys of rows that do not say whose they are.
+    nameless: BTreeSet<String>,
 }
 
 impl Walked {
     fn new(old: Option<Book>) -> Self {
-        Self { old, pages: 0, begun: None, oldest: None, ended: false, markers: HashMap::new() }
+        Self {
+            old,
+            pages: 0,
+            begun: None,
+            oldest: None,
+            ended: false,
+            markers: HashMap::new(),
+            nameless: BTreeSet::new(),
+        }
     }
 
     fn page(&mut self, rows: Vec<Row>, date: Option<Millis>, last: bool) {
@@ -138,12 +192,25 @@ impl Walked {
         let oldest = rows.iter().filter_map(|row| row.created).min();
         self.oldest = self.oldest.into_iter().chain(oldest).min();
         for row in rows {
-            let Shown::Object(object) = row.shown else { continue };
-            if let Some(Value::String(key)) = object.fields.get(marker::FIELD) {
+            let Some((key, id)) = bearer(row.shown) else { continue };
+            match id {
                 // Of two that bear one key, the older one was first: it comes later.
-                self.markers.insert(key.clone(), object.id);
+                Some(id) => drop(self.markers.insert(key, id)),
+                None => drop(self.nameless.insert(key)),
             }
         }
+    }
+
+    /// Taken for absent, an object whose row cannot be read would be made again.
+    fn refuse_nameless(&self, keys: &BTreeSet<&str>) -> Result<(), ProviderError> {
+        let is_hidden = |key: &&str| self.nameless.contains(*key) && !self.markers.contains_key(*key);
+        if !keys.iter().any(is_hidden) {
+            return Ok(());
+        }
+        Err(ProviderError {
+            remedy: Remedy::Retry,
+            message: "a row of the list bears the record's marker, and does not say which object it is".to_owned(),
+        })
     }
 
     /// Whether the walk has come to what the book holds. Creations in the same second as the book's end are seen again.
@@ -248,6 +315,21 @@ mod tests {
         let mut walked = Walked::new(None);
         walked.page(rows(&[(9, 900, "x"), (3, 300, "x")]), now(1_000), true);
         assert_eq!(shown(&walked.close()).2, ["x=3"]);
+    }
+
+    #[test]
+    fn a_row_that_cannot_be_read_hides_no_key() {
+        let shape = Shape { kind: Kind::Issues, fields: &[] };
+        let at = "2026-05-05T10:00:00Z";
+        let named =
+            json!({"number": 7, "labels": "bug", "created_at": at, "updated_at": at, "body": "<!-- syncline:k -->"});
+        let nameless = json!({"created_at": at, "updated_at": at, "body": "<!-- syncline:j -->"});
+        let mut walked = Walked::new(None);
+        walked.page(vec![shape.row(named), shape.row(nameless)], now(1_778_000_000), true);
+        assert_eq!(walked.refuse_nameless(&["k", "i"].into()), Ok(()));
+        let refused = walked.refuse_nameless(&["k", "j"].into());
+        assert_eq!(refused.map_err(|error| error.remedy), Err(Remedy::Retry));
+        assert_eq!(shown(&walked.close()).2, ["k=7"]);
     }
 
     #[test]

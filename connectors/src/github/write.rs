@@ -119,6 +119,10 @@ async fn create(session: &Session<'_>, shape: Shape<'_>, mut draft: Draft, key: 
     if !answer.is_success() {
         return not_created(session, shape.kind, &answer).await;
     }
+    let made = shown(shape, &answer, true);
+    if let (Some(Key { value, .. }), WriteOutcome::Applied { id, .. }) = (key, &made) {
+        session.books.made(&session.given, shape.kind, value, id.clone());
+    }
     match applied(session, shape, &draft.ready, &answer, true) {
         WriteOutcome::Applied { .. } if !afterwards.is_empty() && key.is_some() => {
             Err(later(session, "the issue was opened, and is closed with the next write"))
@@ -132,7 +136,7 @@ async fn create(session: &Session<'_>, shape: Shape<'_>, mut draft: Draft, key: 
         // Nor here: it stands, without what GitHub left out of it.
         WriteOutcome::Refused(refusal) if key.is_none() => {
             tracing::warn!(fields = ?refusal.fields, "GitHub left fields of a new object out: {}", refusal.message);
-            Ok(shown(shape, &answer, true))
+            Ok(made)
         }
         outcome => Ok(outcome),
     }
@@ -145,14 +149,23 @@ fn later(session: &Session<'_>, message: &str) -> WriteOutcome {
     WriteOutcome::NotApplied(ProviderError { remedy, message: message.to_owned() })
 }
 
-/// The object that bears the key, if it is among what was created lately or seen before.
+/// The object that bears the key, if it was made by this process, or is among what was created lately or seen before.
 async fn bearer(session: &Session<'_>, kind: Kind, key: &str) -> Result<Option<ExternalId>, ProviderError> {
+    if let Some(id) = session.books.made_before(&session.given, kind, key)
+        && is_bearer(session, kind, &id, key).await?
+    {
+        return Ok(Some(id));
+    }
     let mut found = books::find(session, kind, &BTreeSet::from([key]), Reach::Recent).await?;
     let Some(id) = found.remove(key) else { return Ok(None) };
+    Ok(is_bearer(session, kind, &id, key).await?.then_some(id))
+}
+
+/// Whether an object is there and bears the key.
+async fn is_bearer(session: &Session<'_>, kind: Kind, id: &ExternalId, key: &str) -> Result<bool, ProviderError> {
     let fields = [marker::FIELD.to_owned()];
-    let shape = Shape { kind, fields: &fields };
-    let Found::Here(value) = look::find(session, kind, &id).await? else { return Ok(None) };
-    Ok(shape.object(value)?.filter(|object| bears(object, key)).map(|object| object.id))
+    let Found::Here(value) = look::find(session, kind, id).await? else { return Ok(false) };
+    Ok(Shape { kind, fields: &fields }.object(value)?.is_some_and(|object| bears(&object, key)))
 }
 
 async fn update(session: &Session<'_>, shape: Shape<'_>, mut draft: Draft, id: &ExternalId) -> Ended<WriteOutcome> {
@@ -400,6 +413,24 @@ mod tests {
         check("without a marker", vec![post(201, &open), at_once()], bare(), whole(), "created 7").await;
         let half = vec![post(201, &open), patch(403, &json!({"message": "No"}))];
         check("whatever comes of it", half, bare(), whole(), "created 7").await;
+    }
+
+    #[tokio::test]
+    async fn what_was_just_made_is_found_before_lists_show_it() {
+        let open = issue(7, "T", Some(MARKED));
+        let mut closed = open.clone();
+        closed["state"] = json!("closed");
+        let none = Canned::new(NEWEST, 200, &json!([]));
+        let stage = Stage::new([none, post(201, &open), get(&open), get(&open), patch(200, &closed)]);
+        let row = row(create(), json!({"title": "T", "body": "Text", "state": "closed"}));
+        let mut ends = Vec::new();
+        for _ in 0..2 {
+            let writer = stage.connector.writer().expect("GitHub is written to");
+            let results = writer.write(&credentials(), std::slice::from_ref(&row), &[]).await;
+            ends.extend(results.iter().map(|result| name(&result.outcome)));
+        }
+        assert_eq!(ends[1], "written 7", "{ends:?}");
+        stage.ends();
     }
 
     #[tokio::test]
