@@ -6,7 +6,8 @@
 //! * [`registry`]: every provider by name, and how one is built from an integration's settings.
 //! * [`http`]: the injected HTTP client; [`rest`]: the one driver over it.
 //! * [`usage`]: what answers tell of a provider's budgets, beside the results of calls.
-//! * [`salesforce`], [`hubspot`], [`github`]: a folder per provider, mostly pure pairs of "build the request" and "read the answer".
+//! * [`salesforce`], [`hubspot`], [`github`], [`zendesk`]: a folder per provider, mostly pure pairs of "build the request" and
+//!   "read the answer".
 
 pub mod connector;
 pub mod github;
@@ -16,3 +17,4 @@ pub mod registry;
 pub mod rest;
 pub mod salesforce;
 pub mod usage;
+pub mod zendesk;

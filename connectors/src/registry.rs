@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
-use crate::{connector::Connector, github, http::HttpClient, hubspot, rest::BaseUrlError, salesforce};
+use crate::{connector::Connector, github, http::HttpClient, hubspot, rest::BaseUrlError, salesforce, zendesk};
 
 /// A kind of external system that Syncline speaks to.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +25,7 @@ pub const PROVIDERS: &[Provider] = &[
     Provider { name: salesforce::NAME, title: "Salesforce", objects: salesforce::OBJECTS, build: salesforce::build },
     Provider { name: hubspot::NAME, title: "HubSpot", objects: hubspot::OBJECTS, build: hubspot::build },
     Provider { name: github::NAME, title: "GitHub", objects: github::OBJECTS, build: github::build },
+    Provider { name: zendesk::NAME, title: "Zendesk", objects: zendesk::OBJECTS, build: zendesk::build },
 ];
 
 /// A provider as the product's team configured it. Never logged: `Debug` shows no secret.
@@ -146,7 +147,7 @@ mod tests {
             ("hubspot", json!({}), None),
             ("salesforce", json!({"api_version": "62.0", "login_url": "https://test.salesforce.com"}), None),
             ("hubspot", json!({"base_url": "http://127.0.0.1:9000", "app_id": "123", "time_scale": 0.01}), None),
-            ("zoho", json!({}), Some("choose one of salesforce, hubspot, github")),
+            ("zoho", json!({}), Some("choose one of salesforce, hubspot, github, zendesk")),
             ("salesforce", json!({"api_verison": "62.0"}), Some("unknown field `api_verison`")),
             ("salesforce", json!({"api_version": "45.0"}), Some("46.0 or newer")),
             ("salesforce", json!({"api_version": "latest"}), Some("62.0")),
@@ -165,6 +166,10 @@ mod tests {
             ("github", json!({"api_version": "v3"}), Some("api_version")),
             ("github", json!({"base_url": "http://api.github.com"}), Some("`base_url`")),
             ("github", json!({"writes_per_hour": 0}), Some("limits of 0")),
+            ("zendesk", json!({"base_url": "https://acme.zendesk.com", "verify_emails": true}), None),
+            ("zendesk", json!({"base_url": "http://acme.zendesk.com"}), Some("`base_url`")),
+            ("zendesk", json!({"writes_per_minute": 0}), Some("limits of 0 calls")),
+            ("zendesk", json!({"reserve_percent": 100}), Some("reserve_percent")),
         ];
         for (provider, settings, expected) in cases {
             let got = build_error(provider, settings.clone());

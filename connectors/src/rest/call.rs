@@ -64,6 +64,11 @@ impl Call {
         Self { body: Body::Json(body.into()), ..Self::new(Method::POST, path) }
     }
 
+    /// A PUT of JSON.
+    pub fn put(path: impl Into<String>, body: impl Into<serde_json::Value>) -> Self {
+        Self { body: Body::Json(body.into()), ..Self::new(Method::PUT, path) }
+    }
+
     /// A PATCH of JSON.
     pub fn patch(path: impl Into<String>, body: impl Into<serde_json::Value>) -> Self {
         Self { body: Body::Json(body.into()), ..Self::new(Method::PATCH, path) }

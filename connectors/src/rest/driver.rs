@@ -75,7 +75,9 @@ fn request(base: &BaseUrl, token: Option<&str>, call: &Call) -> Result<HttpReque
         headers.insert(header::AUTHORIZATION, secret(&format!("Bearer {token}"))?);
     }
     for (name, text) in &call.headers {
-        headers.insert(HeaderName::from_static(name), value(name, text)?);
+        let name = HeaderName::from_static(name);
+        let text = if name == header::AUTHORIZATION { secret(text)? } else { value(name.as_str(), text)? };
+        headers.insert(name, text);
     }
     let mut bytes = bytes::Bytes::new();
     if let Some((payload, media)) = call.payload() {
@@ -113,6 +115,15 @@ mod tests {
 
         let elsewhere = super::request(&base, Some("token"), &Call::get("//evil.com/"));
         assert!(!elsewhere.expect_err("another host").sent);
+    }
+
+    #[test]
+    fn credentials_other_than_a_bearers_are_secret_as_well() {
+        let base = BaseUrl::parse("https://acme.com").expect("a base");
+        let request =
+            request(&base, None, &Call::get("/").header("authorization", "Basic aHVzaA==")).expect("a request");
+        assert_eq!(request.headers["authorization"], "Basic aHVzaA==");
+        assert!(request.headers["authorization"].is_sensitive());
     }
 
     #[test]
