@@ -161,7 +161,7 @@ pub(crate) fn number(raw: &Value) -> Option<u64> {
     raw.as_u64().or_else(|| raw.as_str()?.parse().ok())
 }
 
-fn is_address(text: &str) -> bool {
+pub(crate) fn is_address(text: &str) -> bool {
     let Some((local, domain)) = text.split_once('@') else { return false };
     let plain = |part: &str| !part.is_empty() && !part.contains(|letter: char| letter.is_whitespace() || letter == '@');
     plain(local) && plain(domain) && domain.contains('.') && !domain.starts_with('.') && !domain.ends_with('.')

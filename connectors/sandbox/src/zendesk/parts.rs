@@ -9,9 +9,10 @@ use serde_json::{Map, Value, json};
 
 use super::account::{Books, ZendeskState};
 use super::call::{Answer, Call, created, ok};
-use super::errors::ApiError;
+use super::errors::{ApiError, Flaw};
 use super::kind::{Id, Kind};
 use super::lists;
+use super::normalise::is_address;
 use super::table::Row;
 use super::tags;
 use super::thread::Thread;
@@ -95,6 +96,58 @@ pub(crate) async fn list_identities(State(account): Account, call: Call) -> Answ
     let row = books.table(Kind::Users).live(user).ok_or_else(ApiError::not_found)?;
     let identities = identities(&account, user, row);
     ok(json!({"count": identities.len(), "identities": identities, "next_page": null, "previous_page": null}))
+}
+
+/// The address of an identity that is asked for, if it is one and nobody has it.
+fn wanted_address(account: &ZendeskState, call: &Call) -> Result<(String, bool), ApiError> {
+    let sent = call.json()?.remove("identity").ok_or_else(|| ApiError::missing("identity"))?;
+    let address = sent["value"].as_str().unwrap_or_default().trim().to_lowercase();
+    let flaw = if !is_address(&address) {
+        Flaw::new("value", "InvalidFormat", &format!("{address} is not properly formatted"))
+    } else if account.books().table(Kind::Users).by_email(&address).is_some() {
+        Flaw::new("value", "DuplicateValue", &format!("{address} is already being used by another user"))
+    } else {
+        return Ok((address, sent["primary"] == true));
+    };
+    account.parts.ledger.count_rejected();
+    Err(ApiError::invalid(&[flaw]))
+}
+
+/// `POST /users/{id}/identities`
+pub(crate) async fn add_identity(State(account): Account, call: Call) -> Answer {
+    let (user, (address, primary)) = (call.id()?, wanted_address(&account, &call)?);
+    let mut books = account.books();
+    let before = books.table(Kind::Users).live(user).cloned().ok_or_else(ApiError::not_found)?;
+    let (mut row, held) = (before.clone(), before.text("email").to_owned());
+    match (primary, held.is_empty()) {
+        (_, true) => row.set("email", address.clone().into()),
+        (true, false) => {
+            row.set("email", address.clone().into());
+            row.addresses.push((books.fresh_id(), held));
+        }
+        (false, false) => row.addresses.push((books.fresh_id(), address.clone())),
+    }
+    account.replace_user(&mut books, user, &before, row.clone(), &call.caller);
+    let made = identities(&account, user, &row).into_iter().find(|identity| identity["value"] == address);
+    created(json!({ "identity": made }))
+}
+
+/// `PUT /users/{id}/identities/{identity}`
+pub(crate) async fn change_identity(State(account): Account, call: Call) -> Answer {
+    let (address, _) = wanted_address(&account, &call)?;
+    let user = call.id()?;
+    change_identities(&account, &call, |row, identity| {
+        if identity == first_identity(user) {
+            row.set("email", address.clone().into());
+        } else {
+            row.addresses.iter_mut().find(|(id, _)| *id == identity)?.1.clone_from(&address);
+        }
+        Some(())
+    })?;
+    let books = account.books();
+    let row = books.table(Kind::Users).live(user).ok_or_else(ApiError::not_found)?;
+    let changed = identities(&account, user, row).into_iter().find(|identity| identity["value"] == address);
+    ok(json!({ "identity": changed }))
 }
 
 /// `PUT /users/{id}/identities/{identity}/make_primary`

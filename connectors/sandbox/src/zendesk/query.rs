@@ -56,7 +56,16 @@ impl Query {
     /// Whether an object is found.
     pub(crate) fn finds(&self, books: &Books, kind: Kind, id: Id, row: &Row) -> bool {
         self.kind.is_none_or(|wanted| wanted == kind)
-            && self.terms.iter().all(|term| term.holds(books, kind, id, row) != term.negated)
+            && self.terms.iter().all(|term| {
+                term.holds(books, kind, id, row) != term.negated
+                    || self.rivals(term).any(|term| term.holds(books, kind, id, row))
+            })
+    }
+
+    /// Values of one keyword that stand side by side mean any of them.
+    fn rivals<'a>(&'a self, term: &'a Term) -> impl Iterator<Item = &'a Term> {
+        let same = |other: &&Term| other.keyword == term.keyword && other.is_plain() && term.is_plain();
+        self.terms.iter().filter(same)
     }
 }
 
@@ -93,6 +102,11 @@ impl Term {
         let found = operators.into_iter().find_map(|(sign, operator)| Some((operator, rest.strip_prefix(sign)?)));
         let (operator, value) = found.unwrap_or((Operator::Is, rest));
         Self { negated, keyword: keyword.to_lowercase(), operator, value: value.to_lowercase() }
+    }
+
+    /// Whether it asks for one value of a keyword.
+    fn is_plain(&self) -> bool {
+        !self.keyword.is_empty() && !self.negated && self.operator == Operator::Is
     }
 
     fn holds(&self, books: &Books, kind: Kind, id: Id, row: &Row) -> bool {
@@ -183,6 +197,9 @@ mod tests {
             ("type:user printer", false),
             ("\"is offline\"", true),
             ("\"offline is\"", false),
+            ("status:pending status:open", true),
+            ("status:pending status:open tags:b", false),
+            ("status:pending -status:open", false),
             ("status<solved", true),
             ("status>=pending", false),
             ("-status:open", false),

@@ -63,6 +63,31 @@ async fn a_new_address_stands_beside_the_first() {
 }
 
 #[tokio::test]
+async fn an_address_is_changed_where_it_stands() {
+    let lab = Lab::start().await;
+    let ann = lab.user(json!({"name": "Ann", "email": "ann@example.com"})).await;
+    lab.user(json!({"name": "Bob", "email": "bob@example.com"})).await;
+    let path = format!("users/{ann}/identities");
+    let first = lab.get(&path).await.expect(200)["identities"][0]["id"].clone();
+    let identity =
+        |value: &str, primary: bool| json!({"identity": {"type": "email", "value": value, "primary": primary}});
+    for (value, code) in [("bob@example.com", "DuplicateValue"), ("no address", "InvalidFormat")] {
+        let refused = lab.put(&format!("{path}/{first}"), identity(value, false)).await.expect(422);
+        assert_eq!(codes(&refused, "value"), [code]);
+    }
+    let changed = lab.put(&format!("{path}/{first}"), identity("Ann@New.example", false)).await.expect(200);
+    assert_eq!(
+        (&changed["identity"]["value"], &changed["identity"]["primary"]),
+        (&json!("ann@new.example"), &json!(true))
+    );
+    lab.post(&path, identity("second@example.com", false)).await.expect(201);
+    lab.post(&path, identity("first@example.com", true)).await.expect(201);
+    let identities = lab.get(&path).await.expect(200)["identities"].clone();
+    assert_eq!(column(&identities, "value"), ["first@example.com", "second@example.com", "ann@new.example"]);
+    assert_eq!(lab.get(&format!("users/{ann}")).await.expect(200)["user"]["email"], "first@example.com");
+}
+
+#[tokio::test]
 async fn an_upsert_finds_by_external_id_or_address() {
     let lab = Lab::start().await;
     let post = async |user: Value, status| {
