@@ -34,5 +34,11 @@ macro_rules! for_every_connector {
                 super::$story(&mut $crate::subject::Subject::github().await).await;
             })+
         }
+        mod zendesk {
+            $(#[tokio::test]
+            async fn $story() {
+                super::$story(&mut $crate::subject::Subject::zendesk().await).await;
+            })+
+        }
     };
 }

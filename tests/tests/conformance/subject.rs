@@ -67,15 +67,31 @@ pub(crate) struct Can {
     pub(crate) add_fields: bool,
     /// It finds objects by value without showing them all.
     pub(crate) search: bool,
+    /// It refuses a write of the story's objects that were changed since, where its connector's writer is conditional.
+    pub(crate) refuse_stale: bool,
 }
 
 impl Can {
     /// What a system for contacts can.
-    const CRM: Self =
-        Self { delete: true, restore: true, merge: true, tell_deletes: true, add_fields: true, search: true };
+    const CRM: Self = Self {
+        delete: true,
+        restore: true,
+        merge: true,
+        tell_deletes: true,
+        add_fields: true,
+        search: true,
+        refuse_stale: true,
+    };
     /// What a tracker of issues can.
-    const TRACKER: Self =
-        Self { delete: false, restore: false, merge: false, tell_deletes: false, add_fields: false, search: false };
+    const TRACKER: Self = Self {
+        delete: false,
+        restore: false,
+        merge: false,
+        tell_deletes: false,
+        add_fields: false,
+        search: false,
+        refuse_stale: true,
+    };
 }
 
 /// A connector and its provider.
@@ -176,6 +192,29 @@ impl Subject {
         let settings = json!({"base_url": running.base_url, "repository": "acme/support"});
         let subject = Self::new("github", words, clock, running, settings, None).await.keep(sandbox).with_key().await;
         Self { users: subject.users.of_repository("support"), webhook_secret: Some(webhook_secret), ..subject }
+    }
+
+    /// The users of an account, by their e-mail addresses.
+    pub(crate) async fn zendesk() -> Self {
+        let words = Vocabulary {
+            object: "users",
+            key: "external_id",
+            email: "email",
+            last_name: "name",
+            title: "details",
+            refused: ("email", "no address"),
+            add_field: |name| panic!("every answer of Zendesk shows all fields, also {name}"),
+            stamp_step: Duration::from_secs(1),
+            pace: Duration::ZERO,
+            unreadable: Some("malformed_row"),
+            can: Can { restore: false, merge: false, add_fields: false, refuse_stale: false, ..Can::CRM },
+        };
+        let clock = clock();
+        let config = SandboxConfig { salesforce: None, hubspot: None, zendesk: Some(LOOPBACK), ..config(&clock) };
+        let sandbox = Sandbox::start(config).await.expect("the emulator starts");
+        let running = sandbox.zendesk.as_ref().expect("it was asked for");
+        let settings = json!({"base_url": running.base_url});
+        Self::new("zendesk", words, clock, running, settings, None).await.keep(sandbox)
     }
 
     async fn new(
@@ -377,6 +416,7 @@ impl Subject {
             Remedy::Refresh => self.refresh().await,
             Remedy::Retry => self.pass(Duration::from_millis(100)),
             Remedy::Wait { after_ms, .. } => self.pass(Duration::from_millis(after_ms.unwrap_or(60_000))),
+            Remedy::Busy { after_ms } => self.pass(Duration::from_millis(*after_ms)),
             _ => return false,
         }
         true
