@@ -208,7 +208,8 @@ pub(crate) async fn merge(State(account): Account, call: Call) -> Answer {
 }
 
 impl ZendeskState {
-    /// Changes the object that an external id, an id, an address or a name means, or makes it. Answers whether it is new.
+    /// Changes the object that an external id, an id or a user's address means, or makes it: a name means none. Answers whether it
+    /// is new.
     pub(crate) fn upsert(
         &self,
         books: &mut Books,
@@ -221,8 +222,7 @@ impl ZendeskState {
         let by_id = body.get("id").and_then(number).filter(|id| table.live(*id).is_some());
         let by_key = || text("external_id").and_then(|external| table.by_external_id(external).next());
         let by_email = || text("email").filter(|_| kind == Kind::Users).and_then(|email| table.by_email(email.trim()));
-        let by_name = || text("name").filter(|_| kind == Kind::Organizations).and_then(|name| table.by_name(name));
-        match by_id.or_else(by_key).or_else(by_email).or_else(by_name) {
+        match by_id.or_else(by_key).or_else(by_email) {
             Some(id) => self.update(books, kind, id, body, caller).map(|_| (false, id)),
             None => self.create(books, kind, body, caller).map(|written| (true, written.id)),
         }

@@ -107,6 +107,9 @@ async fn an_upsert_finds_by_external_id_or_address() {
     lab.post("organizations/create_or_update", organization("Acme Inc")).await.expect(200);
     let found = lab.get("organizations/search?name=acme inc").await.expect(200);
     assert_eq!(column(&found["organizations"], "name"), ["Acme Inc"]);
+    let namesake = json!({"organization": {"name": "acme inc", "external_id": "p"}});
+    let refused = lab.post("organizations/create_or_update", namesake).await.expect(422);
+    assert_eq!(codes(&refused, "name"), ["DuplicateValue"], "a name finds nothing");
 }
 
 #[tokio::test]
