@@ -11,6 +11,7 @@ mod side_door;
 mod subject;
 mod webhooks;
 mod writes;
+mod zendesk;
 
 /// Stamps a story onto every provider.
 #[macro_export]

@@ -36,6 +36,11 @@ impl SideDoor {
         Self { repository: Some(name), ..self }
     }
 
+    /// The same, of another object.
+    pub(crate) fn about(self, object: &'static str) -> Self {
+        Self { object, ..self }
+    }
+
     async fn call(&self, method: &str, path: &str, body: Value) -> Value {
         let request = HttpRequest {
             method: method.parse().expect("a method"),

@@ -101,6 +101,8 @@ pub(crate) struct Subject {
     pub(crate) credentials: Credentials,
     /// What signs webhooks.
     pub(crate) webhook_secret: Option<String>,
+    /// A token that does not expire, where the provider has such beside those of OAuth.
+    pub(crate) api_token: Option<String>,
     pub(crate) words: Vocabulary,
     pub(crate) users: SideDoor,
     pub(crate) clock: Arc<SandboxClock>,
@@ -213,8 +215,16 @@ impl Subject {
         let config = SandboxConfig { salesforce: None, hubspot: None, zendesk: Some(LOOPBACK), ..config(&clock) };
         let sandbox = Sandbox::start(config).await.expect("the emulator starts");
         let running = sandbox.zendesk.as_ref().expect("it was asked for");
+        let api_token = running.credentials.api_token.clone();
         let settings = json!({"base_url": running.base_url});
-        Self::new("zendesk", words, clock, running, settings, None).await.keep(sandbox)
+        let subject = Self::new("zendesk", words, clock, running, settings, None).await.keep(sandbox);
+        Self { api_token: Some(api_token), ..subject }
+    }
+
+    /// The same account with another of its objects, to be spoken of in that object's own words.
+    pub(crate) fn about(mut self, object: &'static str) -> Self {
+        self.words.object = object;
+        Self { users: self.users.about(object), ..self }
     }
 
     async fn new(
@@ -245,6 +255,7 @@ impl Subject {
             integration,
             credentials,
             webhook_secret: None,
+            api_token: None,
             words,
             users,
             clock,
