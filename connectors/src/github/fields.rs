@@ -1,17 +1,14 @@
 //! The fields of issues and comments. GitHub describes no schema over its API: this is what its documentation says.
 
-use async_trait::async_trait;
 use syncline_core::{
     ids::ObjectName,
     remote::{ObjectSchema, ProviderError, Remedy, RemoteField},
 };
 
 use super::{
-    GitHub,
     marker::{self, BODY_CHARS_MAX, MARKER_CHARS_MAX},
     rows::Kind,
 };
-use crate::connector::{Credentials, FieldCreator};
 
 /// The longest title, by the words of GitHub's own refusal.
 const TITLE_CHARS_MAX: u32 = 256;
@@ -82,7 +79,7 @@ fn field((name, label, ty, by): &Facet) -> RemoteField {
         label: (*label).to_owned(),
         ty: (*ty).to_owned(),
         writable: *by == By::Us,
-        unique: matches!(*name, "number" | "id" | "node_id" | marker::FIELD),
+        unique: *name == marker::FIELD,
         calculated: *by == By::GitHub,
         max_len: match *name {
             "title" => Some(TITLE_CHARS_MAX),
@@ -90,20 +87,6 @@ fn field((name, label, ty, by): &Facet) -> RemoteField {
             _ => None,
         },
         options: options.iter().map(|option| (*option).to_owned()).collect(),
-    }
-}
-
-#[async_trait]
-impl FieldCreator for GitHub {
-    /// The marker needs no field: any text can bear it. Another field there is not.
-    async fn create_key_field(
-        &self,
-        _credentials: &Credentials,
-        object: &ObjectName,
-        name: &str,
-    ) -> Result<(), ProviderError> {
-        Kind::of(object)?;
-        check_key(name)
     }
 }
 

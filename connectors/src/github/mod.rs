@@ -111,8 +111,9 @@ impl Connector for GitHub {
         Some(self)
     }
 
+    /// The marker needs no field: any text can bear it. Fields cannot be added.
     fn fields(&self) -> Option<&dyn FieldCreator> {
-        Some(self)
+        None
     }
 
     fn refresher(&self) -> Option<&dyn Refresher> {

@@ -191,7 +191,7 @@ async fn delete(session: &Session<'_>, kind: Kind, id: &ExternalId) -> Ended<Wri
         return Ok(Outcomes::refused(
             "no_delete",
             format!(
-                "issue {id} cannot be deleted over GitHub's REST API: delete it by hand, or write `deletes: detach`"
+                "issue {id} cannot be deleted over GitHub's REST API: delete it by hand, or write `deletes: {{effect: detach}}` in the model"
             ),
             Vec::new(),
         ));

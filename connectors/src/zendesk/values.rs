@@ -42,7 +42,29 @@ pub(super) fn pick(kind: Kind, object: &Raw, asked: &[String]) -> Raw {
 
 /// The body of a row as Zendesk takes it, without its envelope.
 pub(super) fn spelled(kind: Kind, body: &Raw, creates: bool) -> Result<Raw, Refusal> {
-    if kind == Kind::Tickets { ticket(body, creates) } else { Ok(body.clone()) }
+    match kind {
+        Kind::Tickets => ticket(body, creates),
+        Kind::Users => Ok(nested(body, "user_fields")),
+        Kind::Organizations => Ok(nested(body, "organization_fields")),
+    }
+}
+
+/// Custom fields may be named by their path in one word: they go into their object, beside those that are there.
+fn nested(body: &Raw, object: &str) -> Raw {
+    let path = format!("{object}.");
+    let mut spelled = Raw::new();
+    let mut custom = Raw::new();
+    for (name, value) in body {
+        match (name.strip_prefix(&path), value) {
+            (Some(inner), _) => drop(custom.insert(inner.to_owned(), value.clone())),
+            (None, Value::Object(inner)) if name == object => custom.extend(inner.clone()),
+            (None, _) => drop(spelled.insert(name.clone(), value.clone())),
+        }
+    }
+    if !custom.is_empty() {
+        spelled.insert(object.to_owned(), Value::Object(custom));
+    }
+    spelled
 }
 
 fn ticket(body: &Raw, creates: bool) -> Result<Raw, Refusal> {
@@ -127,6 +149,18 @@ mod tests {
                 true,
                 json!({"name": "Ann", "user_fields": {"plan": "gold"}}),
                 Some(json!({"name": "Ann", "user_fields": {"plan": "gold"}})),
+            ),
+            (
+                Kind::Users,
+                false,
+                json!({"user_fields": {"plan": "gold"}, "user_fields.seats": 3, "user_fieldsets": 1}),
+                Some(json!({"user_fields": {"plan": "gold", "seats": 3}, "user_fieldsets": 1})),
+            ),
+            (
+                Kind::Organizations,
+                false,
+                json!({"organization_fields.region": null, "user_fields.plan": "x"}),
+                Some(json!({"organization_fields": {"region": null}, "user_fields.plan": "x"})),
             ),
         ];
         for (kind, creates, body, expected) in cases {

@@ -7,7 +7,7 @@ use syncline_core::{
     budget::{Call, CallKind},
     ids::ConnectionId,
     plan::Side,
-    remote::{ObjectSchema, PageRequest, ProviderError, Raw},
+    remote::{ObjectSchema, PageRequest, ProviderError, Raw, RemoteField},
 };
 
 use super::finding::Finding;
@@ -103,15 +103,33 @@ impl Surveyed<'_> {
             )),
             KeyField::Missing(field) => findings.push(Finding::problem(
                 &about,
-                format!("`{object}` has no field `{field}`, the configured `key`: `syncline plan --create-fields` makes it"),
+                format!(
+                    "`{object}` has no field `{field}`, the configured `key`: {}",
+                    self.only_keys(schema).as_deref().unwrap_or("`syncline plan --create-fields` makes it")
+                ),
             )),
-            KeyField::Repeatable(field) => findings.push(Finding::problem(
+            KeyField::Unfit(field) => findings.push(Finding::problem(
                 &about,
-                format!("`{object}.{field}`, the configured `key`, is not unique: make it an external id or a unique property there, or name another"),
+                format!(
+                    "`{object}.{field}`, the configured `key`, is not a unique field that can be written: {}",
+                    self.only_keys(schema)
+                        .as_deref()
+                        .unwrap_or("make it an external id or a unique property there, or name another")
+                ),
             )),
         }
         findings.extend(self.mapped(schema));
         findings
+    }
+
+    /// What to write instead of a `key` that cannot be one, where the provider lets nobody add fields.
+    fn only_keys(&self, schema: &ObjectSchema) -> Option<String> {
+        if self.session.connector.fields().is_some() {
+            return None;
+        }
+        let fit = schema.fields.iter().filter(|(_, field)| can_be_key(field));
+        let fit: Vec<String> = fit.map(|(name, _)| format!("`key: {name}`")).collect();
+        Some(if fit.is_empty() { "leave `key` out".to_owned() } else { format!("write {}", fit.join(" or ")) })
     }
 
     /// How the configured unique key stands.
@@ -121,8 +139,8 @@ impl Surveyed<'_> {
             None => KeyField::Unneeded,
             Some(field) => match schema.fields.get(field) {
                 None => KeyField::Missing(field),
-                Some(known) if known.unique => KeyField::Good(field),
-                Some(_) => KeyField::Repeatable(field),
+                Some(known) if can_be_key(known) => KeyField::Good(field),
+                Some(_) => KeyField::Unfit(field),
             },
         }
     }
@@ -202,8 +220,13 @@ pub(crate) enum KeyField<'a> {
     Good(&'a str),
     /// The object has no such field.
     Missing(&'a str),
-    /// The field does not refuse repeated values.
-    Repeatable(&'a str),
+    /// The field does not refuse repeated values, or cannot be written.
+    Unfit(&'a str),
+}
+
+/// Whether a field can hold a record's id, and only one object each id.
+fn can_be_key(field: &RemoteField) -> bool {
+    field.unique && field.writable
 }
 
 /// Holds the laws of one side's mapping against samples.
