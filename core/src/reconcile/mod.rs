@@ -240,6 +240,18 @@ pub enum FollowUp {
     },
 }
 
+/// An object whose reading waited for a create of a record, which turns out not to have made it. Whose it is must be asked again by
+/// a read by id. Its page or webhook has been worked off long ago, so a crash must not forget it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Stray {
+    /// In which system.
+    pub connection: ConnectionId,
+    /// Which object.
+    pub id: ExternalId,
+    /// When the create ended.
+    pub at: Millis,
+}
+
 /// What the input did to the state, for the store and for subscribers.
 #[derive(Clone, Debug)]
 pub struct Outcome {
@@ -259,6 +271,8 @@ pub struct Outcome {
     pub touched: BTreeSet<ConnectionId>,
     /// What to do after the commit.
     pub follow_ups: BTreeSet<FollowUp>,
+    /// Objects that nobody remembers but for this: to be stored with the record.
+    pub strays: BTreeSet<Stray>,
     /// For [`Input::Prepare`]: the intent to send.
     pub intent: Option<Intent>,
     /// For [`Input::Renew`]: what the record left behind, where it began a new epoch.
@@ -278,6 +292,7 @@ impl Outcome {
             deleted: None,
             touched: BTreeSet::new(),
             follow_ups: BTreeSet::new(),
+            strays: BTreeSet::new(),
             intent: None,
             sealed: None,
             started_over: false,

@@ -1,6 +1,6 @@
 //! The end of a write. A receipt settles only the fields that were sent; everything else in it is an ordinary reading.
 
-use super::{FollowUp, Pass, Receipt, ReconcileError, Verdict, observe::stored_form_of};
+use super::{FollowUp, Pass, Receipt, ReconcileError, Stray, Verdict, observe::stored_form_of};
 use crate::{
     ids::{ConnectionId, ExternalId, FieldName},
     journal::Heads,
@@ -337,7 +337,8 @@ impl Pass<'_> {
         for observation in held {
             if self.is_of_another(connection, &observation)? {
                 // It was held because it could have been what a create of ours made. That has ended: whose is it?
-                self.look_again(connection, observation.id);
+                let stray = Stray { connection: connection.clone(), id: observation.id, at: self.now.at };
+                self.out.strays.insert(stray);
             } else {
                 self.observe(connection, observation)?;
             }

@@ -5,7 +5,7 @@ use syncline_core::{
     matching::{Evidence, Match, MatchKey, Seat, decide},
     model::{Field, FieldType},
     policies::Policy,
-    reconcile::{FollowUp, Input, Receipt, Verdict},
+    reconcile::{Input, Receipt, Stray, Verdict},
     remote::RemoteVersion,
     replica::{Link, Observation, Past, Replica, Source},
     time::{Clock, ClockKind, Millis},
@@ -84,8 +84,8 @@ fn what_was_held_for_a_create_and_is_another_object_is_looked_at_again() {
     let other = found(&mut story, Source::ById);
     assert_eq!(story.observes("desk", other).verdict, Verdict::Held);
     let ended = story.accepted("desk", None);
-    let look = FollowUp::Read { connection: "desk".into(), id: "9".into() };
-    assert!(ended.follow_ups.contains(&look), "{:?}", ended.follow_ups);
+    let stray = Stray { connection: "desk".into(), id: "9".into(), at: Millis(story.at) };
+    assert_eq!(Vec::from_iter(ended.strays), [stray]);
 }
 
 #[test]
@@ -207,8 +207,8 @@ fn what_was_held_for_a_create_that_made_nothing_is_looked_at_again() {
     let other = found(&mut story, Source::ById);
     assert_eq!(story.observes("desk", other).verdict, Verdict::Held);
     let ended = story.ends("desk", Receipt::Exists { id: None, message: "it is another record's".into() });
-    let look = FollowUp::Read { connection: "desk".into(), id: "9".into() };
-    assert!(ended.follow_ups.contains(&look), "{:?}", ended.follow_ups);
+    let stray = Stray { connection: "desk".into(), id: "9".into(), at: Millis(story.at) };
+    assert_eq!(Vec::from_iter(ended.strays), [stray]);
     assert_eq!(story.state.replicas["desk"].link, Link::Unlinked, "nobody has said that it is this one");
 }
 

@@ -336,6 +336,7 @@ impl RunningSide {
             self.echoes.remember(object);
         }
         self.follow(&taken.follow_ups);
+        self.peers().iter().filter(|peer| taken.hinted.contains(&peer.connection)).for_each(|peer| peer.hinted());
         self.stir();
         Ok(taken)
     }

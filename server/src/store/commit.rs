@@ -17,7 +17,7 @@ use super::{
     conflicts::Closing,
     documents::{ActorClaim, DocumentWrite},
     held::{GuardPut, HeldWrite},
-    inbox::HintId,
+    inbox::{HintId, HintPut},
     quarantine::{QuarantineId, Quarantined},
     syncs::CheckpointPut,
 };
@@ -35,6 +35,8 @@ pub struct CommitBatch {
     pub released: Vec<QuarantineId>,
     /// Webhook hints that have been worked off.
     pub hints_done: Vec<HintId>,
+    /// Hints of our own, each stored once. They wait beside those of webhooks, whatever their number.
+    pub hints: Vec<HintPut>,
     /// Conflicts that a person has settled.
     pub conflicts_closed: Vec<Closing>,
     /// Changes to documents that are no record's own.
@@ -62,6 +64,7 @@ impl CommitBatch {
             && self.quarantine.is_empty()
             && self.released.is_empty()
             && self.hints_done.is_empty()
+            && self.hints.is_empty()
             && self.conflicts_closed.is_empty()
             && self.documents.is_empty()
             && self.actors.is_empty()

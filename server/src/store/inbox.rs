@@ -34,6 +34,17 @@ pub trait Inbox {
     async fn trim_hints(&self, before: Millis) -> Result<u64, StoreError>;
 }
 
+/// A hint that comes with a commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HintPut {
+    /// The connection that it is about.
+    pub connection: ConnectionId,
+    /// The hint.
+    pub hint: Hint,
+    /// When the reason for it came up.
+    pub at: Millis,
+}
+
 /// A hint that waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PendingHint {

@@ -233,6 +233,8 @@ pub struct Taken {
     pub intents: Vec<(RecordId, Intent)>,
     /// What to read next.
     pub follow_ups: BTreeSet<FollowUp>,
+    /// Connections whose inbox the batch has put something into.
+    pub hinted: BTreeSet<ConnectionId>,
     /// Arrivals that were put into quarantine, with the reason.
     pub quarantined: Vec<(usize, String)>,
     /// What became of clients' changes, by the arrival's place.

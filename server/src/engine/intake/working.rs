@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use syncline_connectors::connector::Hint;
 use syncline_core::{
     document::DocumentError,
     identity::Operation,
@@ -9,7 +10,7 @@ use syncline_core::{
     live::{Action, ChangedField},
     matching::{Match, MatchKey},
     plan::SyncPlan,
-    reconcile::{self, FollowUp, Input, Outcome, ReconcileError, Sealed, Verdict},
+    reconcile::{self, FollowUp, Input, Outcome, ReconcileError, Sealed, Stray, Verdict},
     record::RecordState,
     remote::RemoteObject,
     replica::Observation,
@@ -31,6 +32,7 @@ use crate::{
     store::{
         Announcement, CommitBatch, ExternalRef, RecordCommit, Renewed, StoreError, TenantStore,
         documents::{ActorClaim, DocumentWrite},
+        inbox::HintPut,
         quarantine::{QuarantineCause, Quarantined},
     },
 };
@@ -53,6 +55,8 @@ pub(super) struct Working<'a> {
     pub(super) claims: Vec<ActorClaim>,
     /// Documents that are no record's own, with what is told of them.
     pub(super) moved: Vec<(DocumentWrite, DocumentId, Update)>,
+    /// Objects to look at that nothing else remembers.
+    hints: Vec<HintPut>,
     /// What records left behind that began new epochs.
     sealed: Vec<(RecordId, Sealed)>,
     /// Records that clients deleted.
@@ -144,6 +148,7 @@ impl<'a> Working<'a> {
             owners: received::owners(tenant, arrivals).await?,
             claims: Vec::new(),
             moved: Vec::new(),
+            hints: Vec::new(),
             sealed: Vec::new(),
             deleted_by_clients: BTreeSet::new(),
             operations: Vec::new(),
@@ -381,6 +386,7 @@ impl<'a> Working<'a> {
     fn absorb(&mut self, record: RecordId, reading: bool, outcome: Outcome, before: &syncline_core::value::Fields) {
         self.noted.push(Noted::of(reading, &outcome));
         self.taken.follow_ups.extend(outcome.follow_ups.iter().cloned());
+        self.hints.extend(outcome.strays.iter().filter_map(|stray| hint_of(self.plan, record, stray)));
         if let Some(intent) = &outcome.intent {
             self.taken.intents.push((record, intent.clone()));
         }
@@ -459,6 +465,7 @@ impl<'a> Working<'a> {
         let actors = batch.actors.iter().cloned().chain(self.claims).collect();
         let mut quarantine = batch.quarantine.clone();
         quarantine.extend(self.quarantine);
+        self.taken.hinted = self.hints.iter().map(|hint| hint.connection.clone()).collect();
         self.taken.operations = self.operations.iter().map(|operation| operation.id).collect();
         let unchanged = warm::of_unchanged(self.works.values_mut().map(|work| &mut work.commit.state));
         let commit = CommitBatch {
@@ -467,6 +474,7 @@ impl<'a> Working<'a> {
             quarantine,
             released: batch.released.clone(),
             hints_done: batch.hints_done.clone(),
+            hints: self.hints,
             conflicts_closed: batch.conflicts_closed.clone(),
             documents,
             actors,
@@ -476,6 +484,15 @@ impl<'a> Working<'a> {
         };
         Ok((Commit { batch: commit, noted: self.noted, updates, unchanged }, self.taken))
     }
+}
+
+/// The look at an object that the record's create has not made.
+fn hint_of(plan: &SyncPlan, record: RecordId, stray: &Stray) -> Option<HintPut> {
+    let Stray { connection, id, at } = stray;
+    let object = plan.sides.get(connection)?.object.clone();
+    let dedupe = format!("{id} is not {record}'s, {}", at.0);
+    let hint = Hint { object, id: id.clone(), account: None, dedupe };
+    Some(HintPut { connection: connection.clone(), hint, at: *at })
 }
 
 impl Work {

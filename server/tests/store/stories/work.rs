@@ -8,6 +8,7 @@ use syncline_server::store::{
     CommitBatch, RecordCommit, Store, TenantStore,
     conflicts::{Closed, Closing, ConflictCount, ConflictId, ConflictQuery},
     deliveries::{DeliveryCount, DeliveryQuery, DeliveryState},
+    inbox::HintPut,
     quarantine::{QuarantineCause, Quarantined},
     syncs::{CheckpointPut, Phase, Stream, SyncState},
 };
@@ -181,6 +182,12 @@ pub(crate) async fn hints_are_kept_once_and_worked_off(store: Arc<dyn Store>) {
 
     assert_eq!(tenant.trim_hints(NOW.plus(9)).await.unwrap(), 1, "only old and worked-off ones are dropped");
     assert_eq!(tenant.put_hints(&desk(), &[hint(0), hint(1), hint(2)], NOW).await.unwrap(), 1);
+
+    let put = |n| HintPut { connection: crm(), hint: hint(n), at: NOW.plus(5) };
+    tenant.commit(CommitBatch { hints: vec![put(7), put(1)], ..CommitBatch::default() }).await.unwrap();
+    let pending = tenant.pending_hints(&crm(), 10).await.unwrap();
+    let rows: Vec<(Hint, Millis)> = pending.into_iter().map(|row| (row.hint, row.at)).collect();
+    assert_eq!(rows, [(hint(1), NOW), (hint(7), NOW.plus(5))], "those of a commit wait with the others");
 }
 
 pub(crate) async fn syncs_keep_their_state_and_progress(store: Arc<dyn Store>) {

@@ -106,6 +106,8 @@ pub(crate) struct Taken {
     /// Whether any record changed.
     pub(super) changed: bool,
     pub(super) follow_ups: BTreeSet<FollowUp>,
+    /// Connections whose inbox the batch has put something into.
+    pub(super) hinted: BTreeSet<ConnectionId>,
     pub(super) conflicts: usize,
     pub(super) renewed: usize,
     /// What stood where an edit of the ledger was made.
@@ -301,6 +303,11 @@ impl World {
 
     /// Passes on what a batch calls for.
     pub(crate) fn follow(&mut self, taken: &Taken) {
+        for connection in &taken.hinted {
+            if let Some(system) = self.system_of(connection) {
+                self.signal(Signal::Look, system);
+            }
+        }
         for FollowUp::Read { connection, id } in &taken.follow_ups {
             if let Some(system) = self.system_of(connection) {
                 self.ask_for(system, id.clone(), None);

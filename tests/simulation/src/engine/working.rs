@@ -24,7 +24,7 @@ use super::{
 use crate::{
     mutant::Mutant,
     store::{
-        Moved, TenantStore,
+        Hint, Moved, TenantStore,
         commit::{CommitBatch, RecordCommit, links},
     },
     world::brief,
@@ -275,6 +275,7 @@ impl<'a> Working<'a> {
     /// Adds an outcome to what is to be committed of the record.
     fn absorb(&mut self, record: RecordId, label: &str, outcome: Outcome) {
         self.taken.follow_ups.extend(outcome.follow_ups.iter().cloned());
+        self.commit.hints.extend(outcome.strays.iter().map(|stray| Hint::of_stray(record, stray)));
         if let Some(intent) = &outcome.intent {
             self.taken.intents.push((record, intent.clone()));
         }
@@ -319,6 +320,7 @@ impl<'a> Working<'a> {
     /// What is to be committed, what became of the batch, and what happened.
     pub(super) fn finish(mut self, batch: &Batch) -> (CommitBatch, Taken, Vec<String>) {
         self.taken.changed = !self.order.is_empty();
+        self.taken.hinted = self.commit.hints.iter().map(|hint| hint.connection.clone()).collect();
         for id in self.order {
             if let Some(work) = self.works.remove(&id) {
                 self.commit.records.push(work.finish());

@@ -12,7 +12,7 @@ use syncline_core::{
     repo::DocumentId,
 };
 
-use super::{Entry, Moved, Store, TenantStore};
+use super::{Entry, Hint, Moved, Store, TenantStore};
 use crate::mutant::Mutant;
 
 /// What a batch changes of one record.
@@ -36,6 +36,7 @@ pub(crate) struct CommitBatch {
     pub(crate) quarantine: Vec<(ConnectionId, ExternalId, String)>,
     pub(crate) released: Vec<(ConnectionId, ExternalId)>,
     pub(crate) hints_done: Vec<u64>,
+    pub(crate) hints: Vec<Hint>,
     pub(crate) moved: Vec<(DocumentId, Moved)>,
     pub(crate) actors: Vec<(Vec<u8>, String)>,
 }
@@ -63,7 +64,7 @@ impl Store {
         self.commits += 1;
         let before = store.feed.len();
         let mut seqs = seqs;
-        let CommitBatch { records, checkpoints, quarantine, released, hints_done, moved, actors } = batch;
+        let CommitBatch { records, checkpoints, quarantine, released, hints_done, hints, moved, actors } = batch;
         for record in &records {
             for link in &record.given_up {
                 store.links.remove(link);
@@ -83,6 +84,9 @@ impl Store {
         }
         for hint in hints_done {
             store.inbox.remove(&hint);
+        }
+        for hint in hints {
+            store.put_hint(hint);
         }
         store.moved.extend(moved);
         store.actors.extend(actors);

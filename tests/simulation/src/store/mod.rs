@@ -16,6 +16,7 @@ use syncline_core::{
     live::{Action, JsonFields},
     matching::MatchKey,
     outbox::Delivery,
+    reconcile::Stray,
     record::RecordState,
     repo::DocumentId,
     time::{Millis, Tick},
@@ -28,6 +29,14 @@ pub(crate) struct Hint {
     pub(crate) id: ExternalId,
     /// By which a second delivery of the same event is known.
     pub(crate) name: String,
+}
+
+impl Hint {
+    /// The record's create has ended, and this object is another one.
+    pub(crate) fn of_stray(record: RecordId, stray: &Stray) -> Self {
+        let Stray { connection, id, at } = stray;
+        Self { connection: connection.clone(), id: id.clone(), name: format!("{id} is not {record}'s, {}", at.0) }
+    }
 }
 
 /// One entry of a tenant's feed.

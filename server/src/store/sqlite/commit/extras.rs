@@ -4,7 +4,7 @@
 use crate::store::{
     CommitBatch, StoreError,
     conflicts::Closing,
-    inbox::HintId,
+    inbox::{HintId, HintPut},
     quarantine::{QuarantineId, Quarantined},
     sqlite::{
         codec::{encode, pk_list, signed},
@@ -25,6 +25,9 @@ pub(super) fn write(script: &mut Script<'_>, names: &TenantNames, batch: CommitB
     }
     release(script, names, &batch.released);
     finish_hints(script, names, &batch.hints_done);
+    for hint in batch.hints {
+        put_hint(script, names, hint)?;
+    }
     for closing in batch.conflicts_closed {
         close_conflict(script, names, closing);
     }
@@ -100,6 +103,22 @@ fn release(script: &mut Script<'_>, names: &TenantNames, ids: &[QuarantineId]) {
             .bind(names.pk)
             .bind(pk_list(ids.iter().map(|id| id.0)));
     }
+}
+
+fn put_hint(script: &mut Script<'_>, names: &TenantNames, put: HintPut) -> Result<(), StoreError> {
+    let HintPut { connection, hint, at } = put;
+    script
+        .add(
+            "INSERT INTO inbox (connection, dedupe, object, external_id, account, at) VALUES (?, ?, ?, ?, ?, ?) \
+             ON CONFLICT (connection, dedupe) DO NOTHING",
+        )
+        .bind(names.known(&connection)?)
+        .bind(hint.dedupe)
+        .bind(hint.object.as_str())
+        .bind(hint.id.as_str())
+        .bind(hint.account)
+        .bind(at.0);
+    Ok(())
 }
 
 /// Marks hints of this tenant as worked off.
