@@ -16,6 +16,9 @@ use crate::{
     metrics::instruments::outcome_of,
 };
 
+/// The longest wait that nobody is told of, in milliseconds.
+const PACE_MAX_MS: u64 = 5_000;
+
 /// What the writes of one call came to and a person should know. What concerns one record alone is told at once; what is the
 /// provider's or the network's befalls all records of a call, and is told once when this is dropped: with one of them, and how many
 /// they are.
@@ -58,7 +61,9 @@ impl<'a> Writes<'a> {
             }
             WriteOutcome::NotApplied(error) => {
                 tracing::debug!(%record, %delivery, intent, words = error.message, "a write was not applied");
-                self.failed(delivery, Failure::of(error));
+                if !is_pace(&error.remedy) {
+                    self.failed(delivery, Failure::of(error));
+                }
             }
             WriteOutcome::Unknown { message } => {
                 tracing::debug!(%record, %delivery, intent, words = message, "the answer to a write was lost");
@@ -99,6 +104,11 @@ pub(super) fn step(error: &StepError) {
         }
         _ => tracing::warn!(%error, "a step failed"),
     }
+}
+
+/// Whether it is over so soon that it is the provider's pace, and no trouble.
+const fn is_pace(remedy: &Remedy) -> bool {
+    matches!(remedy, Remedy::Wait { after_ms: Some(0..=PACE_MAX_MS), .. })
 }
 
 /// What follows from a failure, and what a person can do about it.
