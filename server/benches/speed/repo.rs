@@ -43,6 +43,8 @@ const WARM_UP: usize = 10;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Connections whose memory is looked at when all have the document open and nothing has been said yet.
 const IDLE: usize = 10_000;
+/// Half as many connections a second as the server admits: more are sent away to come back later.
+const BETWEEN_CONNECTIONS: Duration = Duration::from_millis(2);
 /// Documents of a client that comes back.
 const DOCUMENTS: usize = 1_000;
 /// How long a frame of the bare fan-out is: as long as a change's.
@@ -110,7 +112,10 @@ async fn run(
     let sent: Sent = Arc::default();
     let mut listeners = JoinSet::new();
     let before = process::resident(stage.process());
+    let mut arriving = interval(BETWEEN_CONNECTIONS);
+    arriving.set_missed_tick_behavior(MissedTickBehavior::Delay);
     for number in 0..sockets {
+        arriving.tick().await;
         let mut peer = Peer::connect(address, &format!("subscriber-{sockets}-{number}")).await?;
         peer.open(document).await?;
         listeners.spawn(listen(peer, document, changes, sent.clone()));
