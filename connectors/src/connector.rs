@@ -3,7 +3,7 @@
 //! Connectors neither sleep nor retry: every failure comes back as a [`ProviderError`] with its remedy, and the engine
 //! owns time, retries, budgets and refreshes.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -37,6 +37,17 @@ pub trait Connector: Send + Sync + std::fmt::Debug {
 
     /// Exchanges a refresh token for new credentials, where the provider issues such tokens.
     fn refresher(&self) -> Option<&dyn Refresher>;
+
+    /// Follows the account's own log of changes, where it has one. Most providers have none: their objects are read by the time
+    /// of their change instead.
+    fn change_log(&self) -> Option<&dyn ChangeLog> {
+        None
+    }
+
+    /// Prepares an account for syncing, where that takes more than credentials.
+    fn installer(&self) -> Option<&dyn Installer> {
+        None
+    }
 
     /// The provider's rate limits.
     fn budgets(&self) -> Vec<BudgetFacts>;
@@ -115,6 +126,71 @@ pub trait Reader: Send + Sync {
 
     /// The provider's present time, from the cheapest authorised call; also proves that the credentials work.
     async fn probe(&self, credentials: &Credentials) -> Result<Probe, ProviderError>;
+}
+
+/// Follows an account's own log of changes, in the order in which they became visible there. Where a connector has one, objects
+/// are listed without a window only, and neither [`Reader::page`] nor [`Reader::deleted`] is asked what changed.
+#[async_trait]
+pub trait ChangeLog: Send + Sync {
+    /// The log's present end. What is visible now is in the list that begins after this call; what becomes visible later is read
+    /// from here on.
+    async fn end(&self, credentials: &Credentials, object: &ObjectName) -> Result<String, ProviderError>;
+
+    /// The changes that follow `after`, at most about `limit`, without waiting for any. What lies before `after` is durable with
+    /// the caller and may be forgotten there. [`syncline_core::remote::Remedy::Resync`] says that the log no longer reaches back so
+    /// far: then everything is listed again.
+    async fn read(
+        &self,
+        credentials: &Credentials,
+        object: &ObjectName,
+        after: &str,
+        limit: u32,
+    ) -> Result<Changes, ProviderError>;
+
+    /// Returns once something may follow `after`, or after `patience`.
+    async fn wait(
+        &self,
+        credentials: &Credentials,
+        object: &ObjectName,
+        after: &str,
+        patience: Duration,
+    ) -> Result<(), ProviderError>;
+}
+
+/// A part of a log of changes. It says what is to be looked at, not what it holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Objects that were created or changed.
+    pub changed: Vec<ExternalId>,
+    /// Objects that were deleted, as far as this part of the log tells.
+    pub deleted: Vec<ExternalId>,
+    /// Where the next part begins.
+    pub next: String,
+    /// Whether more is known to follow.
+    pub more: bool,
+}
+
+/// Prepares an account for syncing, and takes back what it did.
+#[async_trait]
+pub trait Installer: Send + Sync {
+    /// What has to be done there so that these objects can be synced, in its order; nothing where all of it is there.
+    async fn install(&self, credentials: &Credentials, objects: &[ObjectName]) -> Result<Vec<Step>, ProviderError>;
+
+    /// What has to be done there so that nothing of it is left for these objects, in its order.
+    async fn uninstall(&self, credentials: &Credentials, objects: &[ObjectName]) -> Result<Vec<Step>, ProviderError>;
+
+    /// Does one step.
+    async fn carry_out(&self, credentials: &Credentials, step: &Step) -> Result<(), ProviderError>;
+}
+
+/// One thing that is done at a provider to prepare an account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Step {
+    /// What it is good for, in words.
+    pub what: String,
+    /// The provider's own statement of it, which an administrator may carry out instead; `None` where it is advice that only an
+    /// administrator can follow.
+    pub statement: Option<String>,
 }
 
 /// Deletes inside a window.
