@@ -2,7 +2,7 @@
 //!
 //! # Layout, in the order of the data path
 //!
-//! * [`reader`]: backfill, changes and deletes of one side. [`looker`]: hints and doubts, read by id.
+//! * [`reader`]: backfill, changes and deletes of one side; [`logged`]: the same by a provider's own log. [`looker`]: hints and doubts, read by id.
 //! * [`intake`]: the one way into the store, a transaction around `reconcile`.
 //! * [`sweeper`]: the complete listing that finds what vanished without a sign. [`answered`]: carries out what a person
 //!   answered about deletes that waited.
@@ -26,6 +26,7 @@ mod identity;
 mod inspector;
 pub mod intake;
 mod keeper;
+mod logged;
 mod looker;
 mod reader;
 pub mod schema;

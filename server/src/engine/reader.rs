@@ -23,6 +23,7 @@ use super::{
     clock::Clock,
     inspector::{self, Found},
     intake::Batch,
+    logged::{self, Logged},
     session::CLOCK_BLUR_MS,
     side::{RunningSide, StepError},
     sweeper::{self, Sweeper},
@@ -62,13 +63,26 @@ enum Mode {
 
 /// What a side follows once it has been read completely.
 struct Follow {
+    news: News,
+    sweeper: Sweeper,
+    /// When the mapped fields were last compared with the provider's schema.
+    inspected: Instant,
+}
+
+/// How a side learns what has changed.
+enum News {
+    /// By the time of changes, window after window.
+    Windows(Box<Windows>),
+    /// By the provider's own log of changes.
+    Log(Logged),
+}
+
+/// What is read by time.
+struct Windows {
     changes: Incremental,
     deletions: Deletions,
     /// The list of archived objects, while it is being read.
     archived: Option<Archived>,
-    sweeper: Sweeper,
-    /// When the mapped fields were last compared with the provider's schema.
-    inspected: Instant,
 }
 
 /// The list of archived objects, while it is being read. What it names is looked at when it is complete, so that the guard
@@ -91,7 +105,7 @@ pub(super) async fn run(side: Arc<RunningSide>) {
             Ok(wait) => {
                 pause = PAUSE_AFTER_FAILURE;
                 tokio::select! {
-                    () = tokio::time::sleep(wait) => {}
+                    () = rest(&side, mode.as_ref(), wait) => {}
                     () = side.read_now.notified() => trigger(&side, &mut mode),
                     () = side.stop.cancelled() => return,
                 }
@@ -108,11 +122,25 @@ pub(super) async fn run(side: Arc<RunningSide>) {
     }
 }
 
+/// Waits for the next step, or until the provider's log has grown.
+async fn rest(side: &RunningSide, mode: Option<&Mode>, wait: Duration) {
+    match mode {
+        Some(Mode::Follow(follow)) if !wait.is_zero() => match &follow.news {
+            News::Log(logged) => logged.wait(side, wait).await,
+            News::Windows(_) => tokio::time::sleep(wait).await,
+        },
+        _ => tokio::time::sleep(wait).await,
+    }
+}
+
 fn trigger(side: &RunningSide, mode: &mut Option<Mode>) {
-    if let Some(Mode::Follow(follow)) = mode {
+    // A log is read at each step anyway.
+    if let Some(Mode::Follow(follow)) = mode
+        && let News::Windows(windows) = &mut follow.news
+    {
         let now = side.session.provider_now();
-        follow.changes.trigger(now);
-        follow.deletions.trigger(now);
+        windows.changes.trigger(now);
+        windows.deletions.trigger(now);
     }
 }
 
@@ -138,21 +166,30 @@ async fn step(side: &RunningSide, mode: &mut Option<Mode>) -> Result<Duration, S
                 }
                 follow.inspected = Instant::now();
             }
-            let Follow { changes, deletions, archived, sweeper, inspected: _ } = follow.as_mut();
-            let after_changes = match step_changes(side, changes).await? {
+            let Follow { news, sweeper, inspected: _ } = follow.as_mut();
+            let progress = match news {
+                News::Log(logged) => logged.step(side).await?,
+                News::Windows(windows) => step_changes(side, &mut windows.changes).await?,
+            };
+            let after_changes = match progress {
                 Progress::Resync => {
                     side.tenant().forget_checkpoints(&side.sync.name, &side.connection).await?;
-                    *mode = Some(Mode::Backfill(begin_backfill(side)));
+                    *mode = Some(Mode::Backfill(begin_backfill(side).await?));
                     return Ok(Duration::ZERO);
                 }
                 Progress::Wait(wait) => wait,
             };
-            let after_deletes = match step_deletes(side, deletions, archived).await? {
-                Progress::Resync => {
-                    sweeper.sweep_now();
-                    Duration::ZERO
+            let after_deletes = match news {
+                News::Log(_) => after_changes,
+                News::Windows(windows) => {
+                    match step_deletes(side, &mut windows.deletions, &mut windows.archived).await? {
+                        Progress::Resync => {
+                            sweeper.sweep_now();
+                            Duration::ZERO
+                        }
+                        Progress::Wait(wait) => wait,
+                    }
                 }
-                Progress::Wait(wait) => wait,
             };
             let after_sweep = sweeper.step(side).await?;
             Ok(after_changes.min(after_deletes).min(after_sweep))
@@ -160,8 +197,11 @@ async fn step(side: &RunningSide, mode: &mut Option<Mode>) -> Result<Duration, S
     }
 }
 
-enum Progress {
+/// How a step ended.
+pub(super) enum Progress {
+    /// The next one may wait so long.
     Wait(Duration),
+    /// The provider does not reach back so far: everything is to be listed again.
     Resync,
 }
 
@@ -179,8 +219,10 @@ fn pace(side: &RunningSide) -> Pace {
     Pace { every_ms: u64::try_from(side.schedule.poll.as_millis()).unwrap_or(u64::MAX) }
 }
 
-fn begin_backfill(side: &RunningSide) -> Backfill {
-    Backfill::begin(spec(side, false), side.session.provider_now())
+/// Begins to list everything. Where the provider has a log of changes, its end is noted first: what the list may miss follows it.
+async fn begin_backfill(side: &RunningSide) -> Result<Backfill, StepError> {
+    logged::begin(side).await?;
+    Ok(Backfill::begin(spec(side, false), side.session.provider_now()))
 }
 
 /// Goes on where the checkpoints say.
@@ -190,23 +232,33 @@ async fn load(side: &RunningSide) -> Result<Mode, StepError> {
     if side.state().await?.started_at.is_none() {
         side.update(|state| state.started_at = Some(Clock::wall())).await?;
     }
+    if let Some(logged) = logged::listed(side).await? {
+        return follow(side, News::Log(logged)).await;
+    }
     let changes = read::<IncrementalState>(side, CHANGES)
         .await?
-        .and_then(|state| Incremental::resume(spec(side, false), pace(side), state));
+        .and_then(|state| Incremental::resume(spec(side, false), pace(side), state))
+        .filter(|_| side.session.connector.change_log().is_none());
     if let Some(changes) = changes {
         let deletions =
             read::<Deletions>(side, DELETES).await?.unwrap_or_else(|| Deletions::since(changes.checkpoint()));
-        mark_live(side).await?;
-        let sweeper = Sweeper::load(side).await?;
-        let inspected = Instant::now();
-        return Ok(Mode::Follow(Box::new(Follow { changes, deletions, archived: None, sweeper, inspected })));
+        return follow(side, News::Windows(Box::new(Windows { changes, deletions, archived: None }))).await;
     }
-    let backfill = read::<BackfillState>(side, BACKFILL)
-        .await?
-        .and_then(|state| Backfill::resume(spec(side, false), state))
-        .unwrap_or_else(|| begin_backfill(side));
+    let begun =
+        read::<BackfillState>(side, BACKFILL).await?.and_then(|state| Backfill::resume(spec(side, false), state));
+    let backfill = match begun {
+        Some(backfill) if logged::is_begun(side).await? => backfill,
+        _ => begin_backfill(side).await?,
+    };
     side.update(|state| state.phase = Phase::Backfilling).await?;
     Ok(Mode::Backfill(backfill))
+}
+
+/// The side has been read completely and is followed from now on.
+async fn follow(side: &RunningSide, news: News) -> Result<Mode, StepError> {
+    mark_live(side).await?;
+    let sweeper = Sweeper::load(side).await?;
+    Ok(Mode::Follow(Box::new(Follow { news, sweeper, inspected: Instant::now() })))
 }
 
 pub(super) async fn read<T: serde::de::DeserializeOwned>(
@@ -253,7 +305,7 @@ async fn step_backfill(side: &RunningSide, backfill: &mut Backfill) -> Result<Op
             match fetch(side, &request, Call::background(CallKind::Read)).await {
                 Err(error) => match backfill.failed(&error) {
                     Recovery::Resumed => {}
-                    Recovery::Resync => *backfill = begin_backfill(side),
+                    Recovery::Resync => *backfill = begin_backfill(side).await?,
                     Recovery::Caller => return Err(error.into()),
                 },
                 Ok((page, begun)) => {
@@ -266,17 +318,20 @@ async fn step_backfill(side: &RunningSide, backfill: &mut Backfill) -> Result<Op
             Ok(None)
         }
         Step::Wait { .. } | Step::Done => {
-            let changes = backfill.incremental(pace(side));
-            let deletions = Deletions::since(backfill.begun());
-            let checkpoints =
-                vec![checkpoint(side, CHANGES, changes.state(), 0)?, checkpoint(side, DELETES, &deletions, 0)?];
+            let (news, checkpoints) = match logged::ended(side).await? {
+                Some((logged, checkpoint)) => (News::Log(logged), vec![checkpoint]),
+                None => {
+                    let changes = backfill.incremental(pace(side));
+                    let deletions = Deletions::since(backfill.begun());
+                    let checkpoints =
+                        vec![checkpoint(side, CHANGES, changes.state(), 0)?, checkpoint(side, DELETES, &deletions, 0)?];
+                    (News::Windows(Box::new(Windows { changes, deletions, archived: None })), checkpoints)
+                }
+            };
             reach(Point::BackfillBefore);
             side.take(Batch { checkpoints, ..Batch::default() }).await?;
             reach(Point::BackfillAfter);
-            mark_live(side).await?;
-            let sweeper = Sweeper::load(side).await?;
-            let inspected = Instant::now();
-            Ok(Some(Mode::Follow(Box::new(Follow { changes, deletions, archived: None, sweeper, inspected }))))
+            follow(side, news).await.map(Some)
         }
     }
 }
@@ -307,7 +362,7 @@ async fn step_changes(side: &RunningSide, changes: &mut Incremental) -> Result<P
     }
 }
 
-async fn note_success(side: &RunningSide) -> Result<(), StoreError> {
+pub(super) async fn note_success(side: &RunningSide) -> Result<(), StoreError> {
     let state = side.state().await?;
     let trouble = side.schema().trouble();
     if matches!(state.phase, Phase::Degraded | Phase::ReauthNeeded) || trouble.is_some() {
