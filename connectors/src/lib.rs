@@ -7,12 +7,13 @@
 //! * [`http`]: the injected HTTP client; [`rest`]: the one driver over it.
 //! * [`usage`]: what answers tell of a provider's budgets, beside the results of calls.
 //! * [`salesforce`], [`hubspot`], [`github`], [`zendesk`]: a folder per provider, mostly pure pairs of "build the request" and
-//!   "read the answer".
+//!   "read the answer"; [`postgres`] speaks to databases in their own protocol.
 
 pub mod connector;
 pub mod github;
 pub mod http;
 pub mod hubspot;
+pub mod postgres;
 pub mod registry;
 pub mod rest;
 pub mod salesforce;

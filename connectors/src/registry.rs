@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
-use crate::{connector::Connector, github, http::HttpClient, hubspot, rest::BaseUrlError, salesforce, zendesk};
+use crate::{
+    connector::Connector, github, http::HttpClient, hubspot, postgres, rest::BaseUrlError, salesforce, zendesk,
+};
 
 /// A kind of external system that Syncline speaks to.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +28,7 @@ pub const PROVIDERS: &[Provider] = &[
     Provider { name: hubspot::NAME, title: "HubSpot", objects: hubspot::OBJECTS, build: hubspot::build },
     Provider { name: github::NAME, title: "GitHub", objects: github::OBJECTS, build: github::build },
     Provider { name: zendesk::NAME, title: "Zendesk", objects: zendesk::OBJECTS, build: zendesk::build },
+    Provider { name: postgres::NAME, title: "PostgreSQL", objects: postgres::OBJECTS, build: postgres::build },
 ];
 
 /// A provider as the product's team configured it. Never logged: `Debug` shows no secret.
@@ -147,7 +150,7 @@ mod tests {
             ("hubspot", json!({}), None),
             ("salesforce", json!({"api_version": "62.0", "login_url": "https://test.salesforce.com"}), None),
             ("hubspot", json!({"base_url": "http://127.0.0.1:9000", "app_id": "123", "time_scale": 0.01}), None),
-            ("zoho", json!({}), Some("choose one of salesforce, hubspot, github, zendesk")),
+            ("zoho", json!({}), Some("choose one of salesforce, hubspot, github, zendesk, postgres")),
             ("salesforce", json!({"api_verison": "62.0"}), Some("unknown field `api_verison`")),
             ("salesforce", json!({"api_version": "45.0"}), Some("46.0 or newer")),
             ("salesforce", json!({"api_version": "latest"}), Some("62.0")),
@@ -170,6 +173,12 @@ mod tests {
             ("zendesk", json!({"base_url": "http://acme.zendesk.com"}), Some("`base_url`")),
             ("zendesk", json!({"writes_per_minute": 0}), Some("limits of 0 calls")),
             ("zendesk", json!({"reserve_percent": 100}), Some("reserve_percent")),
+            ("postgres", json!({"base_url": "postgres://app@127.0.0.1/shop", "capture": "triggers"}), None),
+            ("postgres", json!({"base_url": "postgres://app:hush@db/shop"}), Some("holds a password")),
+            ("postgres", json!({"capture": "polling"}), Some("unknown variant `polling`")),
+            ("postgres", json!({"connections_max": 1}), Some("connections_max")),
+            ("postgres", json!({"keep_hours": 0}), Some("keep_hours")),
+            ("postgres", json!({"look_every_ms": 0}), Some("look_every_ms")),
         ];
         for (provider, settings, expected) in cases {
             let got = build_error(provider, settings.clone());

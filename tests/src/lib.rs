@@ -15,6 +15,7 @@ pub mod api;
 pub mod doomed;
 pub mod openapi;
 pub mod patience;
+pub mod postgres;
 pub mod process;
 pub mod proxy;
 pub mod stage;

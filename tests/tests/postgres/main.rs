@@ -1,0 +1,8 @@
+//! The connector for PostgreSQL against a real server: types, writes, and how changes are followed.
+
+mod changes;
+mod decoding;
+mod lab;
+mod triggers;
+mod types;
+mod writes;
