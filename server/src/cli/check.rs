@@ -130,6 +130,7 @@ async fn examine(config: &Config, store: &Arc<dyn Store>) -> Result<Vec<Finding>
             Ok(schema) => findings.extend(surveyed.judge(&schema)),
             Err(error) => findings.push(Finding::problem(surveyed.about(), survey::words(&error))),
         }
+        findings.extend(surveyed.followed().await);
         // Where rows cannot be read the laws are still tried on made-up values.
         let samples = surveyed.samples().await.unwrap_or_default();
         findings.extend(surveyed.laws(&samples));

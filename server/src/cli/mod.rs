@@ -2,12 +2,13 @@
 //!
 //! # Layout
 //!
-//! * `serve`, `plan`, `check`, `store`: work with a configuration file. `sandbox`, `demo`: need none.
+//! * `serve`, `plan`, `check`, `store`, `connector`: work with a configuration file. `sandbox`, `demo`: need none.
 //! * `records`, `conflicts`, `deliveries`, `quarantine`, `issues`, `syncs`: talk to a running server through the client crate, see `target`.
 //! * `output`: tables, colours and JSON. `failure`: errors and exit codes.
 
 mod check;
 mod conflicts;
+mod connector;
 mod deliveries;
 mod demo;
 mod erasures;
@@ -62,6 +63,8 @@ enum Verb {
     Check(check::Check),
     /// Back the database up while the server runs, and restore a backup.
     Store(store::StoreArgs),
+    /// Prepare accounts that need more than credentials, and take it back.
+    Connector(connector::ConnectorArgs),
     /// Run emulators of the providers' APIs on this machine.
     Sandbox(sandbox::SandboxArgs),
     /// List, show and change records.
@@ -98,6 +101,7 @@ async fn dispatch(verb: Verb, output: Output) -> Result<(), Failure> {
         Verb::Plan(args) => args.run(output).await,
         Verb::Check(args) => args.run(output).await,
         Verb::Store(args) => args.run(output).await,
+        Verb::Connector(args) => args.run(output).await,
         Verb::Sandbox(args) => args.run(output).await,
         Verb::Records(args) => args.run(output).await,
         Verb::Conflicts(args) => args.run(output).await,

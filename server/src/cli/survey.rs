@@ -90,6 +90,17 @@ impl Surveyed<'_> {
         self.session.call(Call::live(CallKind::Other), call).await
     }
 
+    /// Whether the account's own log of changes can be followed, where it has to have one.
+    pub(crate) async fn followed(&self) -> Option<Finding> {
+        let log = self.session.connector.change_log()?;
+        let object = &self.side.object;
+        let call = |credentials| async move { log.end(&credentials, object).await };
+        Some(match self.session.call(Call::live(CallKind::Other), call).await {
+            Ok(_) => Finding::good(self.about(), format!("changes of `{object}` are followed")),
+            Err(error) => Finding::problem(self.about(), words(&error)),
+        })
+    }
+
     /// Holds the object's fields against the side's key and mapping.
     pub(crate) fn judge(&self, schema: &ObjectSchema) -> Vec<Finding> {
         let (about, object) = (self.about(), &self.side.object);

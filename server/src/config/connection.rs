@@ -86,7 +86,7 @@ impl InitialCredentials {
                 "give `refresh_token`, `access_token` or both, each as `{env: NAME}` or `{file: PATH}`",
             );
         }
-        let base_url = table.get("base_url").map(|spot| server::url(&spot));
+        let base_url = table.get("base_url").map(|spot| address(&spot));
         // A value that was given and could not be read has been reported: the connection is not built from the rest.
         let whole = [&access, &refresh].into_iter().all(|secret| !matches!(secret, Some(None)));
         (whole && (access.is_some() || refresh.is_some()) && !matches!(base_url, Some(None))).then(|| Self {
@@ -94,6 +94,22 @@ impl InitialCredentials {
             refresh_token: refresh.flatten(),
             base_url: base_url.flatten(),
         })
+    }
+}
+
+/// The address of an account: a URL of HTTP, or one in a provider's own scheme, which may name a user and never a password.
+fn address(spot: &Spot<'_>) -> Option<Url> {
+    let own = spot.text().and_then(|text| Url::parse(&text).ok());
+    match own.filter(|url| !matches!(url.scheme(), "http" | "https") && url.has_host()) {
+        None => server::url(spot),
+        Some(url) if url.password().is_some() => {
+            spot.problem(
+                "the address holds a password",
+                "give it as `access_token`, as `{env: NAME}` or `{file: PATH}`",
+            );
+            None
+        }
+        Some(url) => Some(url),
     }
 }
 

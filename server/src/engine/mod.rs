@@ -301,7 +301,8 @@ pub(crate) async fn open_sessions(
     Ok(sessions)
 }
 
-fn first_credentials(initial: &InitialCredentials) -> Credentials {
+/// The credentials that a connection begins with.
+pub(crate) fn first_credentials(initial: &InitialCredentials) -> Credentials {
     Credentials {
         access_token: initial.access_token.as_ref().map(|token| token.expose().to_owned()).unwrap_or_default(),
         refresh_token: initial.refresh_token.as_ref().map(|token| token.expose().to_owned()),
@@ -310,7 +311,8 @@ fn first_credentials(initial: &InitialCredentials) -> Credentials {
     }
 }
 
-fn mapped_objects(config: &Config) -> BTreeMap<ConnectionId, BTreeSet<ObjectName>> {
+/// The objects of each connection that any sync maps.
+pub(crate) fn mapped_objects(config: &Config) -> BTreeMap<ConnectionId, BTreeSet<ObjectName>> {
     let mut mapped: BTreeMap<ConnectionId, BTreeSet<ObjectName>> = BTreeMap::new();
     for sync in config.syncs.values() {
         for (connection, side) in &sync.plan.sides {
