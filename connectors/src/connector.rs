@@ -147,7 +147,7 @@ pub trait ChangeLog: Send + Sync {
         limit: u32,
     ) -> Result<Changes, ProviderError>;
 
-    /// Returns once something may follow `after`, or after `patience`.
+    /// Returns once something may follow `after`, or after `patience`. As with [`ChangeLog::read`], what lies before is durable.
     async fn wait(
         &self,
         credentials: &Credentials,

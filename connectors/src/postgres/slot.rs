@@ -99,16 +99,7 @@ pub(super) async fn read(
     after: Place,
     limit: u32,
 ) -> Result<(Changes, Place), ProviderError> {
-    let failed = |error: sqlx::Error| database.failed(object, &error);
-    let slot = state(database, table, object).await?;
-    if after < slot.confirmed {
-        return Err(resync(format!(
-            "the log of table `{object}` was read by somebody else meanwhile: it is listed again"
-        )));
-    }
-    if after > slot.confirmed {
-        sqlx::query(ADVANCE).bind(&table.slot).bind(after.to_string()).execute(&database.pool).await.map_err(failed)?;
-    }
+    let slot = moved_on(database, table, object, after).await?;
     let mut found = peek(database, table, object, limit).await?;
     let is_whole = found.messages < limit as usize;
     found.transactions.retain(|transaction| transaction.end > after.0);
@@ -145,6 +136,7 @@ pub(super) async fn wait(
     look_every: Duration,
 ) -> Result<(), ProviderError> {
     let begun = Instant::now();
+    moved_on(database, table, object, after).await?;
     let mut looked = after;
     loop {
         let slot = state(database, table, object).await?;
@@ -241,6 +233,26 @@ fn with_epoch(xid: u32, next: u64) -> u64 {
     let whole = epoch | u64::from(xid);
     let half = 1 << 31;
     if whole > next + half { whole.saturating_sub(1 << 32) } else { whole }
+}
+
+/// Moves the slot on to a position, which is durable with the caller; how it stood.
+async fn moved_on(
+    database: &Database,
+    table: &Table,
+    object: &ObjectName,
+    after: Place,
+) -> Result<State, ProviderError> {
+    let slot = state(database, table, object).await?;
+    if after < slot.confirmed {
+        return Err(resync(format!(
+            "the log of table `{object}` was read by somebody else meanwhile: it is listed again"
+        )));
+    }
+    if after > slot.confirmed {
+        let moved = sqlx::query(ADVANCE).bind(&table.slot).bind(after.to_string()).execute(&database.pool).await;
+        moved.map_err(|error| database.failed(object, &error))?;
+    }
+    Ok(slot)
 }
 
 async fn state(database: &Database, table: &Table, object: &ObjectName) -> Result<State, ProviderError> {

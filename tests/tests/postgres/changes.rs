@@ -111,7 +111,17 @@ async fn a_wait_ends_with_a_change_or_with_patience(capture: &str) {
     wait(start.clone(), long).await;
     let (changed, _, next) = lab.rest(&start).await;
     assert_eq!(changed, ids(&["1"]));
-    wait(next, Duration::from_millis(5)).await;
+    wait(next.clone(), Duration::from_millis(5)).await;
+    // What lies before the position hides nothing of what follows.
+    let part = lab.changes(&next, 100).await.expect("changes");
+    lab.database.run("UPDATE people SET title = 'CEO'").await;
+    wait(part.next.clone(), long).await;
+    // Nor does it where what follows was read, and not asked for further.
+    let last = lab.changes(&part.next, 100).await.expect("changes");
+    assert_eq!(last.changed, ["1".into()]);
+    let last = last.next;
+    lab.database.run("UPDATE people SET title = 'CTO'").await;
+    wait(last, long).await;
 }
 
 async fn a_key_that_changes_is_another_row(capture: &str) {

@@ -3,6 +3,7 @@
 mod changes;
 mod decoding;
 mod lab;
+mod sync;
 mod triggers;
 mod types;
 mod writes;
