@@ -13,6 +13,9 @@ for_every_connector!(
 );
 
 async fn an_expired_token_asks_for_a_refresh(subject: &mut Subject) {
+    if subject.connector.refresher().is_none() {
+        return;
+    }
     subject.users.expire_tokens().await;
     let reader = subject.connector.reader();
     let read = reader.by_id(&subject.credentials, &subject.object(), &["1".into()], &[], false).await;
@@ -30,6 +33,9 @@ async fn an_expired_token_asks_for_a_refresh(subject: &mut Subject) {
 }
 
 async fn a_connection_without_a_token_begins_with_a_refresh(subject: &mut Subject) {
+    if subject.connector.refresher().is_none() {
+        return;
+    }
     let bare = Credentials { access_token: String::new(), base_url: None, ..subject.credentials.clone() };
     subject.credentials = bare;
     let probe = subject.connector.reader().probe(&subject.credentials).await;
@@ -39,7 +45,10 @@ async fn a_connection_without_a_token_begins_with_a_refresh(subject: &mut Subjec
 }
 
 async fn a_dead_grant_asks_for_a_person(subject: &mut Subject) {
-    let refresher = subject.connector.refresher().expect("every provider refreshes");
+    if subject.connector.refresher().is_none() {
+        return;
+    }
+    let refresher = subject.connector.refresher().expect("it was asked for");
     for refresh_token in [Some("never issued".to_owned()), None] {
         let dead = Credentials { refresh_token, ..subject.credentials.clone() };
         let refreshed = refresher.refresh(&dead, subject.now()).await;
@@ -49,7 +58,8 @@ async fn a_dead_grant_asks_for_a_person(subject: &mut Subject) {
 
 async fn credentials_show_no_secret(subject: &mut Subject) {
     let shown = format!("{:?} {:?}", subject.credentials, subject.connector);
-    for secret in [Some(subject.credentials.access_token.clone()), subject.credentials.refresh_token.clone()] {
-        assert!(!shown.contains(&secret.expect("a secret")), "{shown}");
+    for secret in [Some(&subject.credentials.access_token), subject.credentials.refresh_token.as_ref()].iter().flatten()
+    {
+        assert!(!shown.contains(secret.as_str()), "{shown}");
     }
 }

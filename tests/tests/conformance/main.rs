@@ -1,4 +1,4 @@
-//! One suite over every connector, each against the emulator of its provider, which knows nothing of the connector. A new
+//! One suite over every connector, each against the emulator of its provider, which knows nothing of the connector, or a real database. A new
 //! provider costs one [`subject::Vocabulary`] here and no new test.
 //!
 //! Time is a manual clock: nothing sleeps, and lags pass when a test says so.
@@ -9,6 +9,7 @@ mod mishaps;
 mod reads;
 mod side_door;
 mod subject;
+mod table;
 mod webhooks;
 mod writes;
 mod zendesk;
@@ -39,6 +40,12 @@ macro_rules! for_every_connector {
             $(#[tokio::test]
             async fn $story() {
                 super::$story(&mut $crate::subject::Subject::zendesk().await).await;
+            })+
+        }
+        mod postgres {
+            $(#[tokio::test]
+            async fn $story() {
+                super::$story(&mut $crate::subject::Subject::postgres().await).await;
             })+
         }
     };

@@ -8,7 +8,11 @@ use syncline_connectors::{
     rest::BaseUrl,
 };
 
-use crate::{github, subject::Wire};
+use crate::{
+    github,
+    subject::{Wire, nowhere},
+    table::People,
+};
 
 /// Acts as a user of the provider.
 pub(crate) struct SideDoor {
@@ -16,6 +20,8 @@ pub(crate) struct SideDoor {
     object: &'static str,
     /// The repository whose issues are meant, where the provider's own numbers of objects are not those of its side door.
     repository: Option<&'static str>,
+    /// The table whose users are meant, where there is no emulator.
+    table: Option<People>,
     wire: Arc<Wire>,
 }
 
@@ -28,7 +34,22 @@ pub(crate) struct Stored {
 
 impl SideDoor {
     pub(crate) fn new(admin_url: &str, object: &'static str, wire: Arc<Wire>) -> Self {
-        Self { base: BaseUrl::parse(admin_url).expect("the admin address"), object, repository: None, wire }
+        Self {
+            base: BaseUrl::parse(admin_url).expect("the admin address"),
+            object,
+            repository: None,
+            table: None,
+            wire,
+        }
+    }
+
+    /// The users of a table.
+    pub(crate) fn of_table(people: People) -> Self {
+        Self { base: nowhere(), object: "people", repository: None, table: Some(people), wire: Arc::new(Wire::new()) }
+    }
+
+    pub(crate) fn is_table(&self) -> bool {
+        self.table.is_some()
     }
 
     /// The same, of one repository's issues under their numbers.
@@ -58,6 +79,9 @@ impl SideDoor {
     }
 
     pub(crate) async fn create(&self, fields: Value) -> String {
+        if let Some(people) = &self.table {
+            return people.create(&fields).await;
+        }
         let answer = self.call("POST", &self.path(""), fields).await;
         let id = answer["id"].as_str().expect("an id").to_owned();
         if self.repository.is_none() {
@@ -78,11 +102,17 @@ impl SideDoor {
     }
 
     pub(crate) async fn edit(&self, id: &str, fields: Value) {
+        if let Some(people) = &self.table {
+            return people.edit(id, &fields).await;
+        }
         let id = self.inner(id).await;
         self.call("PATCH", &self.path(&format!("/{id}")), fields).await;
     }
 
     pub(crate) async fn delete(&self, id: &str) {
+        if let Some(people) = &self.table {
+            return people.delete(id).await;
+        }
         let id = self.inner(id).await;
         self.call("DELETE", &self.path(&format!("/{id}")), Value::Null).await;
     }
@@ -107,6 +137,9 @@ impl SideDoor {
 
     /// Everything that is stored, deleted objects included.
     pub(crate) async fn stored(&self) -> BTreeMap<String, Stored> {
+        if let Some(people) = &self.table {
+            return people.stored().await;
+        }
         let row = |row: &Value| {
             let stored = Stored { deleted: row["deleted"] == true, fields: row["fields"].clone() };
             (row["id"].as_str().expect("an id").to_owned(), stored)
@@ -140,11 +173,17 @@ impl SideDoor {
     }
 
     pub(crate) async fn profile(&self, name: &str) {
+        if let Some(people) = &self.table {
+            return people.weather(name);
+        }
         self.call("POST", "/profile", json!({ "profile": name })).await;
     }
 
     /// Makes everything visible that lags behind, and delivers what is to be pushed.
     pub(crate) async fn flush(&self) {
+        if let Some(people) = &self.table {
+            return people.weather("off");
+        }
         self.call("POST", "/flush", Value::Null).await;
     }
 

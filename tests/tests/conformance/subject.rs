@@ -42,7 +42,7 @@ pub(crate) struct Vocabulary {
     /// A value that the provider refuses, and its field.
     pub(crate) refused: (&'static str, &'static str),
     /// The path and body of a call that adds a text field, and the field's name.
-    add_field: fn(&str) -> (&'static str, Value, String),
+    pub(crate) add_field: fn(&str) -> (&'static str, Value, String),
     /// So much time tells two stamps apart.
     pub(crate) stamp_step: Duration,
     /// So much time must lie between two calls that write.
@@ -69,6 +69,12 @@ pub(crate) struct Can {
     pub(crate) search: bool,
     /// It refuses a write of the story's objects that were changed since, where its connector's writer is conditional.
     pub(crate) refuse_stale: bool,
+    /// It tells objects that were deleted from those that never were.
+    pub(crate) tell_never: bool,
+    /// It meters calls, each of which is one request.
+    pub(crate) meter: bool,
+    /// It can be made to fail and to lose answers.
+    pub(crate) fail: bool,
 }
 
 impl Can {
@@ -81,6 +87,9 @@ impl Can {
         add_fields: true,
         search: true,
         refuse_stale: true,
+        tell_never: true,
+        meter: true,
+        fail: true,
     };
     /// What a tracker of issues can.
     const TRACKER: Self = Self {
@@ -91,6 +100,9 @@ impl Can {
         add_fields: false,
         search: false,
         refuse_stale: true,
+        tell_never: true,
+        meter: true,
+        fail: true,
     };
 }
 
@@ -265,6 +277,28 @@ impl Subject {
         }
     }
 
+    /// A table of a database, which no emulator stands for.
+    pub(crate) fn of_table(
+        words: Vocabulary,
+        connector: Arc<dyn Connector>,
+        credentials: Credentials,
+        users: SideDoor,
+    ) -> Self {
+        Self {
+            connector,
+            integration: Integration::default(),
+            credentials,
+            webhook_secret: None,
+            api_token: None,
+            words,
+            users,
+            clock: clock(),
+            _sandbox: None,
+            wire: Arc::new(Wire::new()),
+            base: nowhere(),
+        }
+    }
+
     fn keep(self, sandbox: Sandbox) -> Self {
         Self { _sandbox: Some(sandbox), ..self }
     }
@@ -432,6 +466,14 @@ impl Subject {
         true
     }
 
+    /// From now on nothing reaches the provider.
+    pub(crate) fn cut(&mut self) {
+        self.wire.cut();
+        if self.users.is_table() {
+            self.credentials.base_url = Some("postgres://syncline@127.0.0.1:1/nowhere".to_owned());
+        }
+    }
+
     pub(crate) async fn refresh(&mut self) {
         let refresher = self.connector.refresher().expect("both providers refresh");
         for _ in 0..REMEDIES_MAX {
@@ -465,6 +507,11 @@ impl Subject {
     }
 }
 
+/// An address at which nobody listens.
+pub(crate) fn nowhere() -> BaseUrl {
+    BaseUrl::parse("http://127.0.0.1:1").expect("an address")
+}
+
 fn clock() -> Arc<SandboxClock> {
     Arc::new(SandboxClock::manual(Micros::from_seconds(BEGINNING_S), 1.0))
 }
@@ -494,7 +541,7 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             client: ReqwestClient::new().expect("a client"),
             cut: std::sync::atomic::AtomicBool::new(false),

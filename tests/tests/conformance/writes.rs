@@ -159,6 +159,9 @@ async fn a_vanished_object_is_gone(subject: &mut Subject) {
 }
 
 async fn the_calls_are_counted_before(subject: &mut Subject) {
+    if !subject.words.can.meter {
+        return;
+    }
     let version = {
         let id = subject.users.create(subject.person("Ann")).await;
         subject.one(&id).await.version
