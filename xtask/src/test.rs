@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use crate::{
     command::{CannotRun, cargo, passes},
-    suite::{Built, Report, Suite, build, node, table},
+    suite::{Built, Report, Suite, build, node, system, table},
 };
 
 /// The package whose end-to-end suite runs the real binary, which Cargo does not build for other packages' tests.
@@ -57,6 +57,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool, CannotRun> {
             println!("the suites in Node cannot run: {missing}\n0 passed, 1 failed");
             return Ok(false);
         }
+    }
+
+    if suites.iter().any(Suite::needs_postgres)
+        && let Err(missing) = system::prepare_postgres()?
+    {
+        println!("the suites over PostgreSQL cannot run: {missing}\n0 passed, 1 failed");
+        return Ok(false);
     }
 
     let mut rows = Vec::new();

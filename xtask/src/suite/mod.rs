@@ -3,6 +3,7 @@
 mod build;
 pub(crate) mod node;
 mod report;
+pub(crate) mod system;
 
 pub(crate) use build::{Built, build};
 pub(crate) use report::{Report, table};
@@ -13,6 +14,9 @@ use crate::command::{CannotRun, Ending, cargo, collect};
 
 /// A suite may run for so long. The longest takes a small part of it; one that reaches it hangs.
 const SUITE_MAX: Duration = Duration::from_secs(600);
+
+/// Suites whose tests start a PostgreSQL server.
+const NEED_POSTGRES: [&str; 2] = ["tests::postgres", "tests::conformance"];
 
 /// One suite.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,6 +45,11 @@ impl Suite {
     /// Whether it runs in Node.
     pub(crate) fn is_node(&self) -> bool {
         matches!(self.kind, Kind::Node { .. })
+    }
+
+    /// Whether its tests start a PostgreSQL server.
+    pub(crate) fn needs_postgres(&self) -> bool {
+        NEED_POSTGRES.contains(&self.name.as_str())
     }
 
     /// Runs all tests of the suite.

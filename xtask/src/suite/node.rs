@@ -7,7 +7,7 @@ use std::{
     time::SystemTime,
 };
 
-use super::{Kind, Suite};
+use super::{Kind, Suite, system};
 use crate::command::{CannotRun, Ending, collect, passes, root};
 
 /// Where the suites are.
@@ -47,7 +47,7 @@ pub(crate) fn prepare() -> Result<Result<(), String>, CannotRun> {
             return Ok(Err(format!("`npm ci` failed in {package}: see above")));
         }
     }
-    if browser().is_none() && !install_browser()? {
+    if !(system::has_any(&BROWSERS) || system::install(BROWSERS[0])? && system::has_any(&BROWSERS)) {
         return Ok(Err(
             "Chromium is missing: install it, such as by `apt-get install chromium`, so that it is on the PATH".into(),
         ));
@@ -95,27 +95,4 @@ fn is_installed(folder: &Path) -> bool {
     let changed = |path: PathBuf| fs::metadata(path).and_then(|file| file.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
     let installed = changed(folder.join("node_modules/.package-lock.json"));
     installed > SystemTime::UNIX_EPOCH && installed >= changed(folder.join("package-lock.json"))
-}
-
-fn browser() -> Option<PathBuf> {
-    let folders = env::var_os("PATH").unwrap_or_default();
-    env::split_paths(&folders)
-        .flat_map(|folder| BROWSERS.map(|name| folder.join(name)))
-        .find(|program| program.is_file())
-}
-
-/// Installs Chromium from the system's packages, where this user may.
-fn install_browser() -> Result<bool, CannotRun> {
-    if !Path::new("/usr/bin/apt-get").is_file() {
-        return Ok(false);
-    }
-    let apt = |arguments: &[&str]| {
-        let mut command = Command::new("apt-get");
-        command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
-        command
-    };
-    println!("installing chromium from the system's packages");
-    Ok(passes(apt(&["update", "-qq"]))?
-        && passes(apt(&["install", "-y", "-qq", "--no-install-recommends", "chromium"]))?
-        && browser().is_some())
 }
