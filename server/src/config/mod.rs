@@ -2,7 +2,7 @@
 //!
 //! # Layout
 //!
-//! * `yaml`: the file as a tree that knows its places. `spot`: strict reading of that tree. `problem`: what is wrong.
+//! * `spot`: strict reading of the file as a tree that knows its places.
 //! * `secret`: secrets by environment variable or file. `name`: the names that users choose.
 //! * `server`, `repo`, `history`, `retention`, `model`, `integration`, `connection`, `sync` with its `mass_delete` guard and `mapping`s, `api_key`: one section each.
 
@@ -14,7 +14,6 @@ mod mapping;
 mod mass_delete;
 mod model;
 mod name;
-mod problem;
 mod repo;
 mod retention;
 mod secret;
@@ -22,14 +21,17 @@ mod server;
 mod spot;
 mod sync;
 mod webhook;
-mod yaml;
 
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
 };
 
-use syncline_connectors::registry::PROVIDERS;
+pub use syncline_connectors::located::{Location, Problem, Problems};
+use syncline_connectors::{
+    located::{self, Report},
+    registry::PROVIDERS,
+};
 use syncline_core::{
     ids::{ConnectionId, ModelName, TenantId},
     model::Model,
@@ -41,15 +43,13 @@ pub use self::{
     history::History,
     integration::Integration,
     mass_delete::MassDelete,
-    problem::{Problem, Problems},
     repo::Repo,
     retention::Retention,
     secret::{Environment, FixedEnvironment, ProcessEnvironment, Secret},
     server::Server,
     sync::{Approval, Schedule, Sync},
-    yaml::Location,
 };
-use self::{problem::Report, secret::Resolver, spot::Spot};
+use self::{secret::Resolver, spot::Spot};
 
 /// The keys of the file.
 const KEYS: &[&str] = &[
@@ -111,7 +111,7 @@ impl Config {
     /// Everything that is wrong with the text.
     pub fn parse(text: &str, path: &Path, environment: &dyn Environment) -> Result<Self, Problems> {
         let report = Report::default();
-        let root = match yaml::parse(text) {
+        let root = match located::parse(text) {
             Ok(root) => root,
             Err(error) => {
                 report.add(error.at, "", format!("this is not valid YAML: {}", error.message), error.remedy);

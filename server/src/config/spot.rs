@@ -3,10 +3,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use super::{
-    problem::{Report, suggest},
-    yaml::{Key, Kind, Location, Node},
-};
+use syncline_connectors::located::{Key, Kind, Location, Node, Report, is_null, suggest};
 
 /// A node, its path of keys and the report.
 #[derive(Clone, Debug)]
@@ -252,7 +249,7 @@ impl<'a> Spot<'a> {
 
     /// The value as JSON, plain scalars by the rules of YAML 1.2.
     pub(super) fn json(&self) -> serde_json::Value {
-        to_json(self.node)
+        self.node.to_json()
     }
 
     /// The node that a path of keys inside this one leads to, as deep as it goes; used to place the problems that
@@ -295,10 +292,6 @@ impl<'a> Table<'a> {
     }
 }
 
-fn is_null(text: &str) -> bool {
-    matches!(text, "" | "~" | "null" | "Null" | "NULL")
-}
-
 /// A bounded part of a user's text, fit for one line of a message.
 fn excerpt(text: &str) -> String {
     let line: String = text.chars().take(40).map(|c| if c.is_control() { ' ' } else { c }).collect();
@@ -319,33 +312,6 @@ fn parse_duration(text: &str) -> Option<Duration> {
     number.checked_mul(ms).map(Duration::from_millis)
 }
 
-fn to_json(node: &Node) -> serde_json::Value {
-    use serde_json::Value as Json;
-    match &*node.kind {
-        Kind::Scalar { text, plain: true } => plain_json(text),
-        Kind::Scalar { text, plain: false } => Json::String(text.clone()),
-        Kind::List(items) => items.iter().map(to_json).collect(),
-        Kind::Map(entries) => {
-            Json::Object(entries.iter().map(|(key, node)| (key.text.clone(), to_json(node))).collect())
-        }
-    }
-}
-
-fn plain_json(text: &str) -> serde_json::Value {
-    use serde_json::Value as Json;
-    match text {
-        _ if is_null(text) => Json::Null,
-        "true" => Json::Bool(true),
-        "false" => Json::Bool(false),
-        _ => text
-            .parse::<i64>()
-            .ok()
-            .map(Json::from)
-            .or_else(|| text.contains(['.', 'e', 'E']).then(|| text.parse::<f64>().ok()).flatten().map(Json::from))
-            .unwrap_or_else(|| Json::String(text.to_owned())),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -357,22 +323,6 @@ mod tests {
         }
         for text in ["15", "s", "1.5h", "-1s", "15 s", "99999999999999999999d", "18446744073709551615d"] {
             assert_eq!(parse_duration(text), None, "{text}");
-        }
-    }
-
-    #[test]
-    fn plain_scalars_become_json_by_the_core_schema() {
-        for (text, json) in [
-            ("", serde_json::Value::Null),
-            ("true", true.into()),
-            ("yes", "yes".into()),
-            ("12", 12.into()),
-            ("62.0", 62.0.into()),
-            ("1e3", 1000.0.into()),
-            ("https://a.b", "https://a.b".into()),
-            ("nan", "nan".into()),
-        ] {
-            assert_eq!(plain_json(text), json, "{text}");
         }
     }
 }

@@ -196,7 +196,7 @@ fn side_connection<'a>(
     parts: &Parts<'a>,
 ) -> Option<&'a Connection> {
     if !parts.connection_names.contains(&name.text.as_str()) {
-        let remedy = super::problem::suggest(&name.text, parts.connection_names.iter().copied());
+        let remedy = syncline_connectors::located::suggest(&name.text, parts.connection_names.iter().copied());
         spot.problem_at(name.at, "there is no such connection in connections", remedy);
         return None;
     }

@@ -1,10 +1,10 @@
-//! Problems of a configuration: each with its place, what is wrong and how to mend it, all reported at once.
+//! Problems of a file: each with its place, what is wrong and how to mend it, all reported at once.
 
 use std::{cell::RefCell, fmt, path::PathBuf};
 
 use syncline_core::model::nearest;
 
-use super::yaml::Location;
+use super::Location;
 
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,7 +19,7 @@ pub struct Problem {
     pub remedy: String,
 }
 
-/// Everything that is wrong with a configuration, in the order of the file; never empty.
+/// Everything that is wrong with a file, in the order of the file; never empty.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct Problems {
     /// The file, as the user named it.
@@ -48,20 +48,26 @@ impl fmt::Display for Problems {
     }
 }
 
-/// Collects problems while a configuration is read.
+/// Collects problems while a file is read.
 #[derive(Debug, Default)]
-pub(super) struct Report {
+pub struct Report {
     list: RefCell<Vec<Problem>>,
 }
 
 impl Report {
-    pub(super) fn add(&self, at: Location, path: &str, message: impl Into<String>, remedy: impl Into<String>) {
+    /// Adds a problem at a place and a path of keys.
+    pub fn add(&self, at: Location, path: &str, message: impl Into<String>, remedy: impl Into<String>) {
         let problem = Problem { at, path: path.to_owned(), message: message.into(), remedy: remedy.into() };
         self.list.borrow_mut().push(problem);
     }
 
+    /// Whether nothing is wrong so far.
+    pub fn is_empty(&self) -> bool {
+        self.list.borrow().is_empty()
+    }
+
     /// The problems in the order of the file. One value that several aliases repeat is reported once.
-    pub(super) fn into_sorted(self) -> Vec<Problem> {
+    pub fn into_sorted(self) -> Vec<Problem> {
         let mut list = self.list.into_inner();
         list.sort();
         list.dedup_by(|a, b| a.at == b.at && a.message == b.message);
@@ -70,7 +76,7 @@ impl Report {
 }
 
 /// The remedy for an unknown name: the nearest valid one, or all of them.
-pub(super) fn suggest<'a>(unknown: &str, valid: impl IntoIterator<Item = &'a str>) -> String {
+pub fn suggest<'a>(unknown: &str, valid: impl IntoIterator<Item = &'a str>) -> String {
     let valid: Vec<&str> = valid.into_iter().collect();
     match nearest(unknown, valid.iter().copied()) {
         Some(name) => format!("did you mean `{name}`?"),

@@ -29,19 +29,24 @@ impl From<Marker> for Location {
 
 /// One node and where it begins.
 #[derive(Clone, Debug)]
-pub(super) struct Node {
-    pub(super) at: Location,
-    pub(super) kind: Arc<Kind>,
+pub struct Node {
+    /// Where it begins.
+    pub at: Location,
+    /// What it is, shared with the aliases that repeat it.
+    pub kind: Arc<Kind>,
 }
 
 /// What a node is.
 #[derive(Clone, Debug)]
-pub(super) enum Kind {
+pub enum Kind {
+    /// A single value.
     Scalar {
+        /// The value as it stands in the file, without quotes.
         text: String,
         /// Written without quotes, so that `true`, `12` and `null` mean more than text.
         plain: bool,
     },
+    /// A list.
     List(Vec<Node>),
     /// Entries in the order of the file, so that problems come in that order; duplicate keys are kept for the report.
     Map(Vec<(Key, Node)>),
@@ -49,17 +54,23 @@ pub(super) enum Kind {
 
 /// A key of a map and where it stands.
 #[derive(Clone, Debug)]
-pub(super) struct Key {
-    pub(super) at: Location,
-    pub(super) text: String,
+pub struct Key {
+    /// Where it stands.
+    pub at: Location,
+    /// The key.
+    pub text: String,
 }
 
 /// Why a text is not YAML that can be read here.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct SyntaxError {
-    pub(super) at: Location,
-    pub(super) message: String,
-    pub(super) remedy: &'static str,
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct SyntaxError {
+    /// Where reading ended.
+    pub at: Location,
+    /// What is wrong.
+    pub message: String,
+    /// How to mend it.
+    pub remedy: &'static str,
 }
 
 impl SyntaxError {
@@ -69,7 +80,10 @@ impl SyntaxError {
 }
 
 /// Parses one document; an empty file is an empty map.
-pub(super) fn parse(text: &str) -> Result<Node, SyntaxError> {
+///
+/// # Errors
+/// The first place that is not YAML, or that goes beyond the bounds of depth and size.
+pub fn parse(text: &str) -> Result<Node, SyntaxError> {
     let mut builder = Builder::default();
     for event in Parser::new_from_str(text) {
         let (event, span) =
@@ -125,7 +139,7 @@ impl Builder {
             return Err(SyntaxError::new(
                 at,
                 "a second document begins here",
-                "keep the configuration in one document: remove `---`",
+                "keep everything in one document: remove `---`",
             ));
         }
         Ok(())
@@ -177,7 +191,7 @@ impl Builder {
     fn count(&mut self, nodes: usize, at: Location) -> Result<(), SyntaxError> {
         self.nodes = self.nodes.saturating_add(nodes);
         if self.nodes > NODES_MAX {
-            let message = format!("the configuration expands to more than {NODES_MAX} values");
+            let message = format!("the file expands to more than {NODES_MAX} values");
             return Err(SyntaxError::new(at, message, "use fewer aliases"));
         }
         Ok(())
@@ -216,6 +230,41 @@ fn size(node: &Node) -> usize {
         Kind::Scalar { .. } => 0,
         Kind::List(items) => items.iter().map(size).fold(0, usize::saturating_add),
         Kind::Map(entries) => entries.iter().map(|(_, value)| size(value)).fold(0, usize::saturating_add),
+    }
+}
+
+impl Node {
+    /// The value as JSON, plain scalars by the core schema of YAML 1.2. Of repeated keys the last one stands.
+    pub fn to_json(&self) -> serde_json::Value {
+        use serde_json::Value as Json;
+        match &*self.kind {
+            Kind::Scalar { text, plain: true } => plain_json(text),
+            Kind::Scalar { text, plain: false } => Json::String(text.clone()),
+            Kind::List(items) => items.iter().map(Self::to_json).collect(),
+            Kind::Map(entries) => {
+                Json::Object(entries.iter().map(|(key, node)| (key.text.clone(), node.to_json())).collect())
+            }
+        }
+    }
+}
+
+/// Whether a plain scalar says that there is nothing.
+pub fn is_null(text: &str) -> bool {
+    matches!(text, "" | "~" | "null" | "Null" | "NULL")
+}
+
+fn plain_json(text: &str) -> serde_json::Value {
+    use serde_json::Value as Json;
+    match text {
+        _ if is_null(text) => Json::Null,
+        "true" => Json::Bool(true),
+        "false" => Json::Bool(false),
+        _ => text
+            .parse::<i64>()
+            .ok()
+            .map(Json::from)
+            .or_else(|| text.contains(['.', 'e', 'E']).then(|| text.parse::<f64>().ok()).flatten().map(Json::from))
+            .unwrap_or_else(|| Json::String(text.to_owned())),
     }
 }
 
@@ -272,5 +321,21 @@ mod tests {
         assert_eq!(entries[1].0.at, Location { line: 3, column: 1 });
         let Kind::Map(inner) = &*entries[1].1.kind else { panic!("no map behind the alias") };
         assert_eq!(inner[0].0.at, Location { line: 2, column: 3 });
+    }
+
+    #[test]
+    fn plain_scalars_become_json_by_the_core_schema() {
+        for (text, json) in [
+            ("", serde_json::Value::Null),
+            ("true", true.into()),
+            ("yes", "yes".into()),
+            ("12", 12.into()),
+            ("62.0", 62.0.into()),
+            ("1e3", 1000.0.into()),
+            ("https://a.b", "https://a.b".into()),
+            ("nan", "nan".into()),
+        ] {
+            assert_eq!(plain_json(text), json, "{text}");
+        }
     }
 }
