@@ -5,6 +5,7 @@
 //! * [`connector`]: the trait family that the engine speaks to.
 //! * [`registry`]: every provider by name, and how one is built from an integration's settings.
 //! * [`http`]: the injected HTTP client; [`rest`]: the one driver over it.
+//! * [`manifest`]: connectors that are written down in YAML.
 //! * [`located`]: strict YAML files, whose every problem is told with its place.
 //! * [`usage`]: what answers tell of a provider's budgets, beside the results of calls.
 //! * [`salesforce`], [`hubspot`], [`github`], [`zendesk`]: a folder per provider, mostly pure pairs of "build the request" and
@@ -15,6 +16,7 @@ pub mod github;
 pub mod http;
 pub mod hubspot;
 pub mod located;
+pub mod manifest;
 pub mod postgres;
 pub mod registry;
 pub mod rest;

@@ -63,7 +63,7 @@ pub enum BuildError {
     #[error("the settings of `{provider}` are wrong: {message}")]
     Settings {
         /// The provider's name.
-        provider: &'static str,
+        provider: String,
         /// What is wrong, and how to mend it.
         message: String,
     },
@@ -72,7 +72,7 @@ pub enum BuildError {
 impl BuildError {
     /// A base address in the settings is wrong.
     pub(crate) fn address(provider: &'static str, key: &str, error: &BaseUrlError) -> Self {
-        Self::Settings { provider, message: format!("`{key}`: {error}") }
+        wrong_settings(provider, format!("`{key}`: {error}"))
     }
 }
 
@@ -102,7 +102,12 @@ pub(crate) fn settings<T: DeserializeOwned + Default>(
     if value.is_null() {
         return Ok(T::default());
     }
-    serde_json::from_value(value).map_err(|error| BuildError::Settings { provider, message: error.to_string() })
+    serde_json::from_value(value).map_err(|error| wrong_settings(provider, error.to_string()))
+}
+
+/// Settings of a provider that are wrong.
+pub(crate) fn wrong_settings(provider: &str, message: impl Into<String>) -> BuildError {
+    BuildError::Settings { provider: provider.to_owned(), message: message.into() }
 }
 
 /// Multiplies a real-length time by the `time_scale` of a sandbox.
@@ -111,14 +116,11 @@ pub(crate) fn scaled(ms: u64, time_scale: f64) -> u64 {
 }
 
 /// Checks a `time_scale` setting.
-pub(crate) fn check_time_scale(provider: &'static str, time_scale: f64) -> Result<(), BuildError> {
+pub(crate) fn check_time_scale(provider: &str, time_scale: f64) -> Result<(), BuildError> {
     if time_scale.is_finite() && (0.0..=1000.0).contains(&time_scale) {
         return Ok(());
     }
-    Err(BuildError::Settings {
-        provider,
-        message: "`time_scale` must lie between 0 and 1000; real accounts need 1".into(),
-    })
+    Err(wrong_settings(provider, "`time_scale` must lie between 0 and 1000; real accounts need 1"))
 }
 
 #[cfg(test)]

@@ -70,7 +70,7 @@ fn key(pem: &str) -> Result<Box<RsaKeyPair>, BuildError> {
         _ => None,
     };
     read.map(Box::new).ok_or_else(|| BuildError::Settings {
-        provider: super::NAME,
+        provider: super::NAME.to_owned(),
         message: "`client_secret` begins like a private key and cannot be read as one: give the whole file that GitHub made for \
                   the App, with its line ends"
             .to_owned(),

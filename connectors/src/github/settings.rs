@@ -67,7 +67,7 @@ impl Settings {
     /// Decodes and checks settings; the addresses come back parsed.
     pub(super) fn parse(value: serde_json::Value) -> Result<(Self, Site), BuildError> {
         let settings: Self = registry::settings(NAME, value)?;
-        let wrong = |message: String| BuildError::Settings { provider: NAME, message };
+        let wrong = |message: String| BuildError::Settings { provider: NAME.to_owned(), message };
         if !is_date(&settings.api_version) {
             return Err(wrong("`api_version` must be a date such as \"2022-11-28\"".into()));
         }

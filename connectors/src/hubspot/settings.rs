@@ -70,7 +70,7 @@ impl Settings {
     /// Decodes and checks settings; the address comes back parsed.
     pub(super) fn parse(value: serde_json::Value) -> Result<(Self, BaseUrl), BuildError> {
         let settings: Self = registry::settings(NAME, value)?;
-        let wrong = |message: &str| BuildError::Settings { provider: NAME, message: message.to_owned() };
+        let wrong = |message: &str| BuildError::Settings { provider: NAME.to_owned(), message: message.to_owned() };
         if settings.api_version != "v3" && !is_dated(&settings.api_version) {
             return Err(wrong("`api_version` must be \"v3\" or a dated version such as \"2026-03\""));
         }

@@ -47,7 +47,7 @@ impl Settings {
     /// Decodes and checks settings; the login address comes back parsed.
     pub(super) fn parse(value: serde_json::Value) -> Result<(Self, BaseUrl), BuildError> {
         let settings: Self = registry::settings(NAME, value)?;
-        let wrong = |message: &str| BuildError::Settings { provider: NAME, message: message.to_owned() };
+        let wrong = |message: &str| BuildError::Settings { provider: NAME.to_owned(), message: message.to_owned() };
         let major = settings.api_version.strip_suffix(".0").and_then(|major| major.parse::<u32>().ok());
         match major {
             None => return Err(wrong("`api_version` must look like \"62.0\"")),

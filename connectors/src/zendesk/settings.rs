@@ -43,7 +43,7 @@ impl Settings {
     /// Decodes and checks settings; the address comes back parsed.
     pub(super) fn parse(value: serde_json::Value) -> Result<(Self, Option<BaseUrl>), BuildError> {
         let settings: Self = registry::settings(NAME, value)?;
-        let wrong = |message: &str| BuildError::Settings { provider: NAME, message: message.to_owned() };
+        let wrong = |message: &str| BuildError::Settings { provider: NAME.to_owned(), message: message.to_owned() };
         if settings.calls_per_minute == 0 || settings.writes_per_minute == 0 {
             return Err(wrong("limits of 0 calls would stop every sync: leave the setting out for Zendesk's own"));
         }

@@ -1,0 +1,15 @@
+//! Connectors that are written down instead of programmed: a manifest states the facts of an API, and the algorithms are here.
+//!
+//! # Layout
+//!
+//! * `words`: what the texts of a manifest mean: paths, templates, spans, spellings of times. `spec`: its shape, as types.
+//! * `check`: a file held against the types' schema; `laws`: what must hold beyond it; `file`: both, and all problems at once.
+
+mod check;
+mod file;
+mod laws;
+mod settings;
+pub mod spec;
+pub mod words;
+
+pub use self::file::{FILE_BYTES_MAX, Manifest, json_schema};
