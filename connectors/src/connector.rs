@@ -21,7 +21,7 @@ use syncline_core::{
 #[async_trait]
 pub trait Connector: Send + Sync + std::fmt::Debug {
     /// The provider's name, such as `salesforce`.
-    fn provider(&self) -> &'static str;
+    fn provider(&self) -> &str;
 
     /// Reads objects.
     fn reader(&self) -> &dyn Reader;

@@ -1,7 +1,7 @@
 //! What answers tell of a provider's budgets. It stands in headers of every answer, good or bad, which the results of
 //! calls do not carry; so it is overheard.
 
-use std::cell::RefCell;
+use std::{borrow::Cow, cell::RefCell};
 
 use http::HeaderMap;
 use syncline_core::budget::Usage;
@@ -10,7 +10,7 @@ use syncline_core::budget::Usage;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BudgetUsage {
     /// The budget's name, as in [`syncline_core::budget::BudgetFacts::name`].
-    pub budget: &'static str,
+    pub budget: Cow<'static, str>,
     /// Its state.
     pub usage: Usage,
 }
@@ -30,7 +30,7 @@ pub async fn overhear<T>(calls: impl Future<Output = T>) -> (T, Vec<BudgetUsage>
 }
 
 /// Notes what an answer's headers tell, if anybody listens.
-pub(crate) fn tell(headers: &HeaderMap, read: fn(&HeaderMap) -> Vec<BudgetUsage>) {
+pub(crate) fn tell(headers: &HeaderMap, read: impl FnOnce(&HeaderMap) -> Vec<BudgetUsage>) {
     // Nobody has to listen: then there is no place to note it, and nothing is lost but a forecast.
     let _ = OVERHEARD.try_with(|told| told.borrow_mut().extend(read(headers)));
 }
@@ -41,7 +41,7 @@ mod tests {
 
     fn read(headers: &HeaderMap) -> Vec<BudgetUsage> {
         let remaining = headers["left"].to_str().expect("text").parse().expect("a number");
-        vec![BudgetUsage { budget: "calls", usage: Usage { limit: None, remaining, reset: None } }]
+        vec![BudgetUsage { budget: "calls".into(), usage: Usage { limit: None, remaining, reset: None } }]
     }
 
     fn headers(left: &'static str) -> HeaderMap {

@@ -58,7 +58,7 @@ pub(super) fn usage(headers: &HeaderMap) -> Vec<BudgetUsage> {
     let Some(remaining) = number("x-ratelimit-remaining") else { return Vec::new() };
     let reset = text("x-ratelimit-reset").and_then(|seconds| seconds.parse::<i64>().ok());
     let reset = reset.and_then(|seconds| seconds.checked_mul(1_000)).map(Millis);
-    vec![BudgetUsage { budget: CORE, usage: Usage { limit: number("x-ratelimit-limit"), remaining, reset } }]
+    vec![BudgetUsage { budget: CORE.into(), usage: Usage { limit: number("x-ratelimit-limit"), remaining, reset } }]
 }
 
 #[cfg(test)]
@@ -83,7 +83,7 @@ mod tests {
     #[test]
     fn answers_tell_of_the_hour() {
         let expected = Usage { limit: Some(5_000), remaining: 4_987, reset: Some(Millis(1_778_003_600_000)) };
-        assert_eq!(usage(&headers("core")), [BudgetUsage { budget: CORE, usage: expected }]);
+        assert_eq!(usage(&headers("core")), [BudgetUsage { budget: CORE.into(), usage: expected }]);
         assert!(usage(&headers("search")).is_empty());
         assert!(usage(&HeaderMap::new()).is_empty());
     }

@@ -317,7 +317,7 @@ mod tests {
         let call = user_call("id", Some("secret"), &old(Some("ghr_1"))).expect("a call");
         assert_eq!(call.target(), "/login/oauth/access_token");
         let Body::Form(form) = call.body else { panic!("a form is expected") };
-        let keys: Vec<&str> = form.iter().map(|(key, _)| *key).collect();
+        let keys: Vec<&str> = form.iter().map(|(key, _)| key.as_ref()).collect();
         assert_eq!(keys, ["grant_type", "client_id", "client_secret", "refresh_token"]);
         let refused = |secret, token| user_call("id", secret, &old(token)).map_err(|error| error.remedy).err();
         assert_eq!(refused(None, Some("ghr_1")), Some(Remedy::Configure));

@@ -34,9 +34,9 @@ pub(super) fn facts(settings: &Settings) -> Vec<BudgetFacts> {
 /// Reads the rate headers. Answers to searches have none, and only tokens of the account's own have a daily limit.
 pub(super) fn usage(headers: &HeaderMap) -> Vec<BudgetUsage> {
     let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<u32>().ok();
-    let told = |budget, limit: &str, remaining: &str| {
+    let told = |budget: &'static str, limit: &str, remaining: &str| {
         let usage = Usage { limit: number(limit), remaining: number(remaining)?, reset: None };
-        Some(BudgetUsage { budget, usage })
+        Some(BudgetUsage { budget: budget.into(), usage })
     };
     [
         told(ROLLING, "x-hubspot-ratelimit-max", "x-hubspot-ratelimit-remaining"),
@@ -64,7 +64,7 @@ mod tests {
         .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
         let told = usage(&headers.into_iter().collect());
         let expected = Usage { limit: Some(110), remaining: 102, reset: None };
-        assert_eq!(told, [BudgetUsage { budget: ROLLING, usage: expected }]);
+        assert_eq!(told, [BudgetUsage { budget: ROLLING.into(), usage: expected }]);
         assert!(usage(&HeaderMap::new()).is_empty());
     }
 

@@ -49,7 +49,7 @@ impl Settings {
     /// Decodes and checks settings; the address comes back parsed.
     pub(super) fn parse(value: serde_json::Value) -> Result<(Self, Option<Address>), BuildError> {
         let settings: Self = registry::settings(NAME, value)?;
-        let wrong = |message: String| BuildError::Settings { provider: NAME, message };
+        let wrong = |message: String| BuildError::Settings { provider: NAME.to_owned(), message };
         if !(2..=100).contains(&settings.connections_max) {
             return Err(wrong("`connections_max` must lie between 2 and 100".to_owned()));
         }

@@ -1,5 +1,7 @@
 //! A request as a provider describes it: pure data, comparable in tests.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use http::Method;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -20,9 +22,9 @@ pub struct Call {
     /// The path, and possibly a query that the provider made, percent-encoded.
     pub path: String,
     /// Parameters to append to the path, not yet encoded.
-    pub query: Vec<(&'static str, String)>,
+    pub query: Vec<(Cow<'static, str>, String)>,
     /// Headers beyond those that every call has.
-    pub headers: Vec<(&'static str, String)>,
+    pub headers: Vec<(Cow<'static, str>, String)>,
     /// The body.
     pub body: Body,
 }
@@ -35,7 +37,7 @@ pub enum Body {
     /// JSON.
     Json(serde_json::Value),
     /// A form, as OAuth's token endpoints want it.
-    Form(Vec<(&'static str, String)>),
+    Form(Vec<(Cow<'static, str>, String)>),
 }
 
 impl std::fmt::Debug for Body {
@@ -50,7 +52,8 @@ impl std::fmt::Debug for Body {
 }
 
 impl Call {
-    fn new(method: Method, path: impl Into<String>) -> Self {
+    /// A call without a body.
+    pub fn new(method: Method, path: impl Into<String>) -> Self {
         Self { method, path: path.into(), query: Vec::new(), headers: Vec::new(), body: Body::Empty }
     }
 
@@ -81,20 +84,21 @@ impl Call {
 
     /// A POST of a form.
     pub fn form(path: impl Into<String>, pairs: Vec<(&'static str, String)>) -> Self {
+        let pairs = pairs.into_iter().map(|(name, value)| (Cow::Borrowed(name), value)).collect();
         Self { body: Body::Form(pairs), ..Self::new(Method::POST, path) }
     }
 
     /// With a query parameter.
     #[must_use]
-    pub fn query(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.query.push((name, value.into()));
+    pub fn query(mut self, name: impl Into<Cow<'static, str>>, value: impl Into<String>) -> Self {
+        self.query.push((name.into(), value.into()));
         self
     }
 
     /// With a header.
     #[must_use]
-    pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.headers.push((name, value.into()));
+    pub fn header(mut self, name: impl Into<Cow<'static, str>>, value: impl Into<String>) -> Self {
+        self.headers.push((name.into(), value.into()));
         self
     }
 

@@ -75,7 +75,8 @@ fn request(base: &BaseUrl, token: Option<&str>, call: &Call) -> Result<HttpReque
         headers.insert(header::AUTHORIZATION, secret(&format!("Bearer {token}"))?);
     }
     for (name, text) in &call.headers {
-        let name = HeaderName::from_static(name);
+        let name = HeaderName::from_bytes(name.as_bytes())
+            .map_err(|_| TransportError::unsent(format!("`{name}` is no header's name")))?;
         let text = if name == header::AUTHORIZATION { secret(text)? } else { value(name.as_str(), text)? };
         headers.insert(name, text);
     }

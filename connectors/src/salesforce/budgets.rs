@@ -30,7 +30,7 @@ pub(super) fn usage(headers: &HeaderMap) -> Vec<BudgetUsage> {
         let (used, limit) = usage.split_once('/')?;
         let (used, limit): (u32, u32) = (used.trim().parse().ok()?, limit.trim().parse().ok()?);
         let usage = Usage { limit: Some(limit), remaining: limit.saturating_sub(used), reset: None };
-        Some(BudgetUsage { budget: DAILY, usage })
+        Some(BudgetUsage { budget: DAILY.into(), usage })
     };
     read().into_iter().collect()
 }

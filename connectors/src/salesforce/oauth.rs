@@ -151,7 +151,7 @@ mod tests {
             ("client_secret", "hush"),
         ];
         assert_eq!(call.path, "/services/oauth2/token");
-        assert_eq!(call.body, Body::Form(expected.map(|(key, value)| (key, value.to_owned())).to_vec()));
+        assert_eq!(call.body, Body::Form(expected.map(|(key, value)| (key.into(), value.to_owned())).to_vec()));
 
         let none = Credentials { refresh_token: None, ..old() };
         assert_eq!(request(&client, &none).expect_err("no token").remedy, Remedy::Reauthorise);

@@ -38,7 +38,7 @@ pub(super) fn usage(headers: &HeaderMap) -> Vec<BudgetUsage> {
         return Vec::new();
     };
     let limit = number("ratelimit-limit").or_else(|| number("x-rate-limit"));
-    vec![BudgetUsage { budget: ACCOUNT, usage: Usage { limit, remaining, reset: None } }]
+    vec![BudgetUsage { budget: ACCOUNT.into(), usage: Usage { limit, remaining, reset: None } }]
 }
 
 #[cfg(test)]
@@ -56,8 +56,9 @@ mod tests {
                 .collect();
             usage(&headers)
         };
-        let expected =
-            |limit, remaining| vec![BudgetUsage { budget: ACCOUNT, usage: Usage { limit, remaining, reset: None } }];
+        let expected = |limit, remaining| {
+            vec![BudgetUsage { budget: ACCOUNT.into(), usage: Usage { limit, remaining, reset: None } }]
+        };
         let whole = [("ratelimit-limit", "700"), ("ratelimit-remaining", "699"), ("ratelimit-reset", "41")];
         assert_eq!(told(&whole), expected(Some(700), 699));
         assert_eq!(told(&[("x-rate-limit", "400"), ("x-rate-limit-remaining", "7")]), expected(Some(400), 7));

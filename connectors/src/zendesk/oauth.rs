@@ -115,7 +115,7 @@ mod tests {
         let call = request(&client, &old()).expect("a call");
         assert_eq!(call.target(), "/oauth/tokens");
         let Body::Form(form) = call.body else { panic!("a form is expected") };
-        let keys: Vec<&str> = form.iter().map(|(key, _)| *key).collect();
+        let keys: Vec<&str> = form.iter().map(|(key, _)| key.as_ref()).collect();
         assert_eq!(keys, ["grant_type", "client_id", "client_secret", "refresh_token"]);
         let no_secret = Client { id: Some("id".into()), secret: None };
         assert_eq!(request(&no_secret, &old()).expect_err("no secret").remedy, Remedy::Configure);

@@ -165,6 +165,6 @@ mod tests {
         assert_eq!((token, call.headers.len()), (Some("abc"), 0));
         let (token, call) = authorised("ann@acme.com/token:abc", Call::get("/"));
         assert_eq!(token, None);
-        assert_eq!(call.headers, [("authorization", "Basic YW5uQGFjbWUuY29tL3Rva2VuOmFiYw==".to_owned())]);
+        assert_eq!(call.headers, [("authorization".into(), "Basic YW5uQGFjbWUuY29tL3Rva2VuOmFiYw==".to_owned())]);
     }
 }

@@ -321,7 +321,7 @@ impl Session {
         let (result, told) = syncline_connectors::usage::overhear(calls).await;
         if !told.is_empty() {
             let mut budgets = self.budgets.lock().unwrap_or_else(PoisonError::into_inner);
-            told.iter().for_each(|told| budgets.learn(EngineClock::wall(), told.budget, told.usage));
+            told.iter().for_each(|told| budgets.learn(EngineClock::wall(), &told.budget, told.usage));
         }
         result
     }

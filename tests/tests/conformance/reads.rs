@@ -311,7 +311,7 @@ async fn answers_tell_of_budgets(subject: &mut Subject) {
     probe.expect("an answer");
     assert!(!told.is_empty());
     for told in told {
-        assert!(declared.contains(told.budget), "{told:?}");
+        assert!(declared.contains(told.budget.as_ref()), "{told:?}");
         assert!(told.usage.limit.is_some_and(|limit| told.usage.remaining < limit), "{told:?}");
     }
 }
