@@ -1,11 +1,18 @@
-//! Every provider by name. A new coded connector costs one folder and one line here.
+//! Every provider by name. A new coded connector costs one folder and one line here, a declarative one a file in `manifests/`.
 
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
 use crate::{
-    connector::Connector, github, http::HttpClient, hubspot, postgres, rest::BaseUrlError, salesforce, zendesk,
+    connector::Connector,
+    github,
+    http::HttpClient,
+    hubspot,
+    manifest::{self, Catalogue},
+    postgres,
+    rest::BaseUrlError,
+    salesforce, zendesk,
 };
 
 /// A kind of external system that Syncline speaks to.
@@ -22,7 +29,7 @@ pub struct Provider {
 
 type Build = fn(Integration, Arc<dyn HttpClient>) -> Result<Arc<dyn Connector>, BuildError>;
 
-/// Every provider.
+/// Every provider that has a connector in Rust.
 pub const PROVIDERS: &[Provider] = &[
     Provider { name: salesforce::NAME, title: "Salesforce", objects: salesforce::OBJECTS, build: salesforce::build },
     Provider { name: hubspot::NAME, title: "HubSpot", objects: hubspot::OBJECTS, build: hubspot::build },
@@ -76,7 +83,12 @@ impl BuildError {
     }
 }
 
-/// The provider of that name.
+/// The names of all providers: those with a connector in Rust, and the manifests that are at hand.
+pub fn names(catalogue: &Catalogue) -> Vec<&str> {
+    PROVIDERS.iter().map(|provider| provider.name).chain(catalogue.names()).collect()
+}
+
+/// The provider of that name that has a connector in Rust.
 pub fn find(name: &str) -> Option<&'static Provider> {
     PROVIDERS.iter().find(|provider| provider.name == name)
 }
@@ -87,11 +99,27 @@ pub fn build(
     integration: Integration,
     http: Arc<dyn HttpClient>,
 ) -> Result<Arc<dyn Connector>, BuildError> {
-    let Some(found) = find(provider) else {
-        let known = PROVIDERS.iter().map(|provider| provider.name).collect::<Vec<_>>().join(", ");
-        return Err(BuildError::UnknownProvider { name: provider.to_owned(), known });
-    };
-    (found.build)(integration, http)
+    build_of(&Catalogue::default(), provider, integration, http)
+}
+
+/// Builds the connector of an integration, where the user has manifests of their own.
+///
+/// # Errors
+/// A name that is nobody's, or settings that the provider does not take.
+pub fn build_of(
+    catalogue: &Catalogue,
+    provider: &str,
+    integration: Integration,
+    http: Arc<dyn HttpClient>,
+) -> Result<Arc<dyn Connector>, BuildError> {
+    match (find(provider), catalogue.get(provider)) {
+        (Some(found), _) => (found.build)(integration, http),
+        (None, Some(manifest)) => manifest::build(manifest.clone(), integration, http),
+        (None, None) => {
+            let known = names(catalogue).join(", ");
+            Err(BuildError::UnknownProvider { name: provider.to_owned(), known })
+        }
+    }
 }
 
 /// Decodes a provider's settings; null means "all defaults".

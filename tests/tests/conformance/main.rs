@@ -48,5 +48,11 @@ macro_rules! for_every_connector {
                 super::$story(&mut $crate::subject::Subject::postgres().await).await;
             })+
         }
+        mod zendesk_by_manifest {
+            $(#[tokio::test]
+            async fn $story() {
+                super::$story(&mut $crate::subject::Subject::zendesk_by_manifest().await).await;
+            })+
+        }
     };
 }

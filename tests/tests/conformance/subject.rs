@@ -233,6 +233,13 @@ impl Subject {
         Self { api_token: Some(api_token), ..subject }
     }
 
+    /// The same users, by a manifest.
+    pub(crate) async fn zendesk_by_manifest() -> Self {
+        let subject = Self::zendesk().await;
+        let connector = registry::build("zendesk-users", subject.integration.clone(), subject.wire.clone());
+        Self { connector: connector.expect("the connector is built"), ..subject }
+    }
+
     /// The same account with another of its objects, to be spoken of in that object's own words.
     pub(crate) fn about(mut self, object: &'static str) -> Self {
         self.words.object = object;
