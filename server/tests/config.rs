@@ -404,3 +404,37 @@ fn secrets_come_from_files_beside_the_configuration() {
     let config = config.unwrap_or_else(|problems| panic!("{problems}"));
     assert_eq!(config.api_keys[0].key.expose(), SECRET);
 }
+
+/// A manifest that a user has written.
+const THINGS: &str = r#"manifest: 1
+provider: acme-things
+title: Acme's things
+connection: {example: https://things.example.com}
+probe: {request: {get: /me}}
+objects:
+  things:
+    list: {request: {get: /things}}
+    by_id: {one: {request: {get: "/things/{id}"}}}
+"#;
+
+#[test]
+fn manifests_of_a_directory_are_providers() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let write = |name: &str, text: &str| std::fs::write(directory.path().join(name), text).expect("a file is written");
+    let text = "version: 1\nmanifests: .\nintegrations:\n  things: {provider: acme-things}\n";
+    let read = || Config::parse(text, &directory.path().join("syncline.yaml"), &ProcessEnvironment);
+    write("things.yaml", THINGS);
+    write("notes.txt", "no manifest");
+    let config = read().expect("a configuration");
+    assert_eq!(config.integrations["things"].provider, "acme-things");
+    assert!(config.manifests.names().contains(&"acme-things"));
+
+    write("broken.yml", &THINGS.replace("title", "titel").replace("acme-things", "other"));
+    let problems = read().expect_err("a manifest is broken").to_string();
+    for part in ["broken.yml:3:1: unknown key `titel`", "did you mean `title`?", "`title` is missing"] {
+        assert!(problems.contains(part), "{problems}");
+    }
+    let nowhere = text.replace("manifests: .", "manifests: ./nowhere");
+    let problems = Config::parse(&nowhere, &directory.path().join("syncline.yaml"), &ProcessEnvironment);
+    assert!(problems.expect_err("no directory").to_string().contains("nowhere cannot be read"));
+}

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use syncline_connectors::{
     connector::Connector,
     http::{HttpClient, HttpRequest, HttpResponse, TransportError},
+    manifest::{self, Catalogue, Manifest},
     registry::{self, BuildError},
 };
 
@@ -30,16 +31,20 @@ pub struct Integration {
     pub client_secret: Option<Secret>,
     /// What webhooks are verified with, the newest first; empty: the OAuth client's secret.
     pub webhook_secrets: Vec<Secret>,
+    /// The manifest that is the provider's connector, where there is none in Rust.
+    pub manifest: Option<Arc<Manifest>>,
     /// The provider's own settings, checked by its connector.
     pub settings: serde_json::Value,
 }
 
 impl Integration {
-    /// Reads one integration; `providers` are the providers that this build has a connector for.
+    /// Reads one integration; `providers` are the providers that there is a connector for, `manifests` those among them that are
+    /// written down.
     pub(super) fn read(
         name: &Named,
         spot: &Spot<'_>,
         providers: &[&str],
+        manifests: &Catalogue,
         resolver: Resolver<'_>,
     ) -> Option<(String, Self)> {
         let id = name::identifier(spot, name, "an integration");
@@ -57,7 +62,9 @@ impl Integration {
         let whole = !matches!(client_id, Some(None)) && !matches!(client_secret, Some(None));
         let (client_id, client_secret) = (client_id.flatten(), client_secret.flatten());
         let webhook_secrets = webhook_secrets?;
-        let integration = Self { provider: provider?, client_id, client_secret, webhook_secrets, settings };
+        let provider = provider?;
+        let manifest = manifests.get(&provider).filter(|_| registry::find(&provider).is_none()).cloned();
+        let integration = Self { provider, client_id, client_secret, webhook_secrets, manifest, settings };
         if let Err(error) = integration.connector(Arc::new(Unconnected)) {
             table.get("settings").unwrap_or_else(|| spot.clone()).problem(error.to_string(), "");
             return None;
@@ -77,7 +84,10 @@ impl Integration {
             client_secret: exposed(&self.client_secret),
             settings: self.settings.clone(),
         };
-        registry::build(&self.provider, integration, http)
+        match &self.manifest {
+            Some(manifest) => manifest::build(manifest.clone(), integration, http),
+            None => registry::build(&self.provider, integration, http),
+        }
     }
 
     /// Whether the provider keeps a history of fields.

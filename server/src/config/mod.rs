@@ -4,12 +4,13 @@
 //!
 //! * `spot`: strict reading of the file as a tree that knows its places.
 //! * `secret`: secrets by environment variable or file. `name`: the names that users choose.
-//! * `server`, `repo`, `history`, `retention`, `model`, `integration`, `connection`, `sync` with its `mass_delete` guard and `mapping`s, `api_key`: one section each.
+//! * `server`, `repo`, `history`, `retention`, `model`, `manifests`, `integration`, `connection`, `sync` with its `mass_delete` guard and `mapping`s, `api_key`: one section each.
 
 mod api_key;
 mod connection;
 mod history;
 mod integration;
+mod manifests;
 mod mapping;
 mod mass_delete;
 mod model;
@@ -30,7 +31,8 @@ use std::{
 pub use syncline_connectors::located::{Location, Problem, Problems};
 use syncline_connectors::{
     located::{self, Report},
-    registry::PROVIDERS,
+    manifest::Catalogue,
+    registry,
 };
 use syncline_core::{
     ids::{ConnectionId, ModelName, TenantId},
@@ -59,6 +61,7 @@ const KEYS: &[&str] = &[
     "history",
     "retention",
     "models",
+    "manifests",
     "integrations",
     "connections",
     "syncs",
@@ -82,6 +85,8 @@ pub struct Config {
     pub retention: Retention,
     /// The models by name.
     pub models: BTreeMap<ModelName, Model>,
+    /// The manifests at hand.
+    pub manifests: Catalogue,
     /// The integrations by name.
     pub integrations: BTreeMap<String, Integration>,
     /// The connections by id.
@@ -179,14 +184,17 @@ fn read(root: &Spot<'_>, resolver: Resolver<'_>) -> Option<Config> {
     let server = Server::read(table.get("server").as_ref(), resolver);
     require_secrets_key(root, &server, table.get("server").as_ref(), !connections.is_empty());
 
-    let providers: Vec<&str> = PROVIDERS.iter().map(|provider| provider.name).collect();
+    let manifests = manifests::read(table.get("manifests").as_ref(), resolver);
+    let providers = registry::names(&manifests);
     let read_models: BTreeMap<ModelName, Model> = models
         .iter()
         .filter_map(|(name, spot)| model::read(name, spot))
         .map(|model| (model.name.clone(), model))
         .collect();
-    let read_integrations: BTreeMap<String, Integration> =
-        integrations.iter().filter_map(|(name, spot)| Integration::read(name, spot, &providers, resolver)).collect();
+    let read_integrations: BTreeMap<String, Integration> = integrations
+        .iter()
+        .filter_map(|(name, spot)| Integration::read(name, spot, &providers, &manifests, resolver))
+        .collect();
     let integration_names = names(&integrations);
     let read_connections: BTreeMap<ConnectionId, Connection> = connections
         .iter()
@@ -209,6 +217,7 @@ fn read(root: &Spot<'_>, resolver: Resolver<'_>) -> Option<Config> {
         history: History::read(table.get("history").as_ref()),
         retention: Retention::read(table.get("retention").as_ref()),
         models: read_models,
+        manifests,
         integrations: read_integrations,
         connections: read_connections,
         syncs: read_syncs,

@@ -45,6 +45,12 @@ pub trait Environment {
     /// # Errors
     /// The system's error, or `InvalidData` when the file is too long or not UTF-8.
     fn file(&self, path: &Path, bytes_max: usize) -> io::Result<String>;
+
+    /// The YAML files of a directory, by name.
+    ///
+    /// # Errors
+    /// The system's error.
+    fn manifests(&self, directory: &Path) -> io::Result<Vec<PathBuf>>;
 }
 
 /// The environment of this process.
@@ -65,6 +71,19 @@ impl Environment for ProcessEnvironment {
             return Err(io::Error::new(io::ErrorKind::InvalidData, format!("longer than {bytes_max} bytes")));
         }
         Ok(text)
+    }
+
+    fn manifests(&self, directory: &Path) -> io::Result<Vec<PathBuf>> {
+        let mut paths = Vec::new();
+        for entry in std::fs::read_dir(directory)? {
+            let path = entry?.path();
+            let is_yaml = path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
+            if is_yaml && path.is_file() {
+                paths.push(path);
+            }
+        }
+        paths.sort();
+        Ok(paths)
     }
 }
 
@@ -91,6 +110,10 @@ impl Environment for FixedEnvironment {
     }
 
     fn file(&self, _path: &Path, _bytes_max: usize) -> io::Result<String> {
+        Err(io::ErrorKind::NotFound.into())
+    }
+
+    fn manifests(&self, _directory: &Path) -> io::Result<Vec<PathBuf>> {
         Err(io::ErrorKind::NotFound.into())
     }
 }

@@ -4,7 +4,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use syncline_connectors::{
     http::HttpClient,
-    registry::{self, BuildError, PROVIDERS},
+    manifest::Catalogue,
+    registry::{self, BuildError},
 };
 
 use crate::{
@@ -25,21 +26,21 @@ pub(super) fn gather(config: &Config, public_url: &str, http: &Arc<dyn HttpClien
         version: env!("CARGO_PKG_VERSION").to_owned(),
         public_url: public_url.to_owned(),
         models: Arc::new(config.models.clone()),
-        providers: providers(http)?,
+        providers: providers(&config.manifests, http)?,
         integrations: integrations.collect(),
         connections: connections(config),
         syncs: syncs(config),
     })
 }
 
-/// Every provider of this build. A connector without settings tells what the provider lets us do.
-fn providers(http: &Arc<dyn HttpClient>) -> Result<Vec<ProviderFacts>, BuildError> {
-    PROVIDERS
-        .iter()
-        .map(|provider| {
-            let connector = registry::build(provider.name, registry::Integration::default(), http.clone())?;
+/// Every provider of this build, and of the user's own manifests. A connector without settings tells what the provider lets us do.
+fn providers(manifests: &Catalogue, http: &Arc<dyn HttpClient>) -> Result<Vec<ProviderFacts>, BuildError> {
+    registry::names(manifests)
+        .into_iter()
+        .map(|name| {
+            let connector = registry::build_of(manifests, name, registry::Integration::default(), http.clone())?;
             Ok(ProviderFacts {
-                name: provider.name.to_owned(),
+                name: name.to_owned(),
                 writes: connector.writer().is_some(),
                 webhooks: connector.webhooks().is_some(),
                 creates_fields: connector.fields().is_some(),

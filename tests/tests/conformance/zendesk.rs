@@ -154,9 +154,7 @@ async fn tickets_are_followed_in_the_order_of_the_export() {
     assert!(expected.is_subset(&seen), "{:?}", expected.difference(&seen));
 }
 
-#[tokio::test]
-async fn an_address_is_replaced_and_not_added() {
-    let subject = Subject::zendesk().await;
+async fn an_address_is_replaced_and_not_added(subject: Subject) {
     let ann = subject.users.create(subject.person("Ann")).await;
     subject.users.create(subject.person("Ben")).await;
     let change = |address: &str| json!({"email": address, "details": "Director"});
@@ -195,9 +193,7 @@ async fn organizations_are_made_once_and_never_twice_under_a_name() {
     assert!(read(&subject, &id, &[]).await.deleted);
 }
 
-#[tokio::test]
-async fn an_agents_token_serves_as_well() {
-    let mut subject = Subject::zendesk().await;
+async fn an_agents_token_serves_as_well(mut subject: Subject) {
     let token = subject.api_token.clone().expect("a token");
     let access_token = format!("integration@sandbox.example/token:{token}");
     subject.credentials = Credentials { access_token, refresh_token: None, ..subject.credentials.clone() };
@@ -206,9 +202,7 @@ async fn an_agents_token_serves_as_well() {
     applied(&subject.write_one(subject.create("k"), subject.person("Ann")).await);
 }
 
-#[tokio::test]
-async fn signed_events_become_hints_and_forged_ones_are_refused() {
-    let subject = Subject::zendesk().await;
+async fn signed_events_become_hints_and_forged_ones_are_refused(subject: Subject) {
     let (host, inbox) = webhooks::listen().await;
     subject.users.push_to(&format!("{host}/hook")).await;
     let ann = subject.users.create(subject.person("Ann")).await;
@@ -239,4 +233,32 @@ async fn signed_events_become_hints_and_forged_ones_are_refused() {
         assert_eq!(given(&delivery.body, 600_000), Err(WebhookRefused::Stale));
     }
     assert_eq!(hinted, [ann, ben].map(ExternalId::from).into());
+}
+
+/// What the connector in Rust and the manifest must both do.
+mod both {
+    use super::Subject;
+
+    macro_rules! both {
+        ($($story:ident),+ $(,)?) => {
+            mod coded {
+                $(#[tokio::test]
+                async fn $story() {
+                    super::super::$story(super::Subject::zendesk().await).await;
+                })+
+            }
+            mod by_manifest {
+                $(#[tokio::test]
+                async fn $story() {
+                    super::super::$story(super::Subject::zendesk_by_manifest().await).await;
+                })+
+            }
+        };
+    }
+
+    both!(
+        an_address_is_replaced_and_not_added,
+        an_agents_token_serves_as_well,
+        signed_events_become_hints_and_forged_ones_are_refused,
+    );
 }

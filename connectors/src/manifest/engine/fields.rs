@@ -156,7 +156,11 @@ pub(super) fn spell(object: &Object, body: &Raw, creates: bool) -> Result<Spelle
                 return Err(refusal("SetAtCreation", name, "is set by creations only, and is not changed later"));
             }
             Access::Read => {
-                return Err(refusal("ReadOnly", name, "is written by the provider alone: give it the direction `read`"));
+                return Err(refusal(
+                    "ReadOnly",
+                    name,
+                    "is written by the provider alone: give it the direction `read`",
+                ));
             }
         }
         if let Some(max) = field.max_len

@@ -218,7 +218,7 @@ pub(super) async fn bearers(
     let searches: Vec<Vec<Key>> = keys.iter().map(|key| vec![key.clone()]).collect();
     let Some(field) = keys.first().map(|key| key.field.clone()) else { return Ok(BTreeMap::new()) };
     let mut bearers: BTreeMap<String, Vec<ExternalId>> = BTreeMap::new();
-    for object in find(session, object, name, &searches, &[field.clone()]).await? {
+    for object in find(session, object, name, &searches, std::slice::from_ref(&field)).await? {
         if let Some(key) = object.fields.get(&field).and_then(Value::as_str) {
             bearers.entry(key.trim().to_lowercase()).or_default().push(object.id);
         }

@@ -155,7 +155,8 @@ impl Step {
 fn is_text(value: &Value, text: &str) -> bool {
     match value {
         Value::String(own) => own == text,
-        Value::Number(_) | Value::Bool(_) => value.to_string() == text,
+        Value::Number(number) => number.to_string().as_str() == text,
+        Value::Bool(truth) => (if *truth { "true" } else { "false" }) == text,
         _ => false,
     }
 }
