@@ -250,6 +250,12 @@ impl Laws<'_> {
         for name in request.headers.keys() {
             self.header(&format!("{path}.headers.{name}"), name);
         }
+        for name in request.query.keys().filter(|name| name.contains('{')) {
+            match Template::parse(name) {
+                Ok(template) => self.names(&format!("{path}.query.{name}"), template.names(), beside),
+                Err(error) => self.problem(&format!("{path}.query.{name}"), error.message, error.remedy),
+            }
+        }
         self.names(path, request.names(), beside);
         self.known_settings(path, request.keys_below("settings"));
     }

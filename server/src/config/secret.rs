@@ -46,11 +46,13 @@ pub trait Environment {
     /// The system's error, or `InvalidData` when the file is too long or not UTF-8.
     fn file(&self, path: &Path, bytes_max: usize) -> io::Result<String>;
 
-    /// The YAML files of a directory, by name.
+    /// The YAML files of a directory, by name. An environment without directories has none.
     ///
     /// # Errors
     /// The system's error.
-    fn manifests(&self, directory: &Path) -> io::Result<Vec<PathBuf>>;
+    fn manifests(&self, _directory: &Path) -> io::Result<Vec<PathBuf>> {
+        Err(io::ErrorKind::NotFound.into())
+    }
 }
 
 /// The environment of this process.
@@ -110,10 +112,6 @@ impl Environment for FixedEnvironment {
     }
 
     fn file(&self, _path: &Path, _bytes_max: usize) -> io::Result<String> {
-        Err(io::ErrorKind::NotFound.into())
-    }
-
-    fn manifests(&self, _directory: &Path) -> io::Result<Vec<PathBuf>> {
         Err(io::ErrorKind::NotFound.into())
     }
 }

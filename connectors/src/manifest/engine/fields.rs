@@ -40,7 +40,8 @@ fn value_of(object: &Object, at: &Value, name: &str) -> Option<Value> {
             Some(path) => path.find(at),
             None => of_name(at, name),
         };
-        return value.map(|value| ours(field, value));
+        let nothing = || field.absent_is_null.then_some(Value::Null);
+        return value.map(|value| ours(field, value)).or_else(nothing);
     }
     if let Some((list, own)) = listed(object, name) {
         let entries = list.path.find(at)?.as_array()?;

@@ -77,7 +77,7 @@ fn spread<'k>(object: &Object, searches: &[&'k Vec<Key>]) -> (Asked<'k>, bool) {
 
 fn way(object: &Object, key: &Key) -> Option<usize> {
     object.find.iter().position(|find| {
-        (find.fields.is_empty() || find.fields.contains(&key.field))
+        find.knows(&key.field)
             && find.not_with.as_ref().is_none_or(|part| !key.value.contains(part.as_str()))
             && !key.value.trim().is_empty()
     })

@@ -11,6 +11,8 @@
 //! * `oauth`: new tokens; `webhook`: what is pushed.
 
 mod budgets;
+#[cfg(test)]
+mod canned;
 mod create;
 mod deletes;
 mod describe;
@@ -24,6 +26,8 @@ mod read;
 mod rows;
 mod session;
 mod single;
+#[cfg(test)]
+mod tests;
 mod verdict;
 mod walk;
 mod webhook;
@@ -117,8 +121,12 @@ impl Connector for Engine {
     }
 
     fn writer(&self) -> Option<&dyn Writer> {
-        let writes =
-            |object: &spec::Object| object.create.is_some() || object.update.is_some() || object.delete.is_some();
+        let writes = |object: &spec::Object| {
+            object.create.is_some()
+                || object.update.is_some()
+                || object.delete.is_some()
+                || create::upsert(object).is_some()
+        };
         self.spec().objects.values().any(writes).then_some(self as &dyn Writer)
     }
 

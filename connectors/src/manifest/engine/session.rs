@@ -12,7 +12,7 @@ use crate::{
     http::{TransportError, is_loopback},
     manifest::{
         spec::{Carrier, Request, Verb},
-        words::{Scope, Tree},
+        words::{Scope, Template, Tree},
     },
     rest::{Answer, BaseUrl, Body, Call},
     usage,
@@ -100,6 +100,7 @@ pub(super) fn call(request: &Request, scope: &Scope, prefix: &str) -> Result<Cal
         path.path(scope).ok_or_else(|| configure("a part of the call's path is missing or would lead elsewhere"))?;
     let mut call = Call::new(method, format!("{prefix}{path}"));
     for (name, tree) in &request.query {
+        let Some(name) = parameter_name(name, scope) else { continue };
         for text in parameter(tree, scope) {
             call = call.query(name.clone(), text);
         }
@@ -133,6 +134,11 @@ fn form_pairs(pairs: Vec<(Cow<'static, str>, String)>) -> Vec<(Cow<'static, str>
         }
     }
     all
+}
+
+/// A parameter's name, which may be looked up as well.
+fn parameter_name(name: &str, scope: &Scope) -> Option<String> {
+    if name.contains('{') { Template::parse(name).ok()?.text(scope) } else { Some(name.to_owned()) }
 }
 
 /// A parameter's texts: a list is given once for each entry, a map as JSON.

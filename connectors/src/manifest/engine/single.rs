@@ -155,6 +155,13 @@ pub(super) async fn send(
     let body: Value = answer.json().unwrap_or(Value::Null);
     if verdict::fails(session.engine, &answer, &body) {
         let verdict = verdict::of(session.engine, &answer, &body, verb);
+        if let (true, Some(id)) = (verdict.is_doubtful(), id) {
+            // A read that fails leaves the doubt as it is.
+            let read = lookup::by_id(session, object, std::slice::from_ref(id), &[]).await.unwrap_or_default();
+            if read.iter().any(|read| read.deleted) {
+                return Ok(WriteOutcome::Gone);
+            }
+        }
         let holder = object.key.as_ref().and_then(|key| key.holder.find(&body));
         let holder = holder.and_then(|value| rows::id_of(object.id.ty, value));
         return Ok(match verdict.ended() {
@@ -190,7 +197,10 @@ async fn succeeded(
     let Some(found) = found else {
         return WriteOutcome::Unknown { message: "the answer does not say what was created".to_owned() };
     };
-    let created = verb == Verb::Create && answer.status != 200;
+    let key = object.key.as_ref();
+    let is_upsert = key.and_then(|key| key.upsert.as_ref()).is_some_and(|upsert| std::ptr::eq(upsert, write));
+    let repeats = key.and_then(|key| key.repeated.as_ref()).is_some_and(|check| verdict::header_holds(check, answer));
+    let created = verb == Verb::Create && (!is_upsert || answer.status == 201) && !repeats;
     let shown = shown.filter(|shown| shown.id == found);
     match shown {
         Some(shown) => {

@@ -90,7 +90,7 @@ fn holds(when: &When, answer: &Answer, body: &Value, verb: Verb, codes: &[String
         && when.says.as_ref().is_none_or(|part| words.to_lowercase().contains(&part.to_lowercase()))
 }
 
-fn header_holds(check: &HeaderCheck, answer: &Answer) -> bool {
+pub(super) fn header_holds(check: &HeaderCheck, answer: &Answer) -> bool {
     let value = answer.header(&check.name);
     if check.present == Some(false) {
         return value.is_none();
@@ -129,9 +129,14 @@ fn text(value: &Value) -> Option<String> {
 }
 
 impl Verdict {
-    /// The code and the words of the answer.
+    /// Whether the answer's code is this one.
     pub(super) fn has_code(&self, code: &str) -> bool {
         self.code == code
+    }
+
+    /// Whether only a reading of the object tells what is the matter.
+    pub(super) fn is_doubtful(&self) -> bool {
+        self.outcome == Outcome::PerhapsGone
     }
 
     /// As the failure of a call that changes nothing.
@@ -145,7 +150,7 @@ impl Verdict {
             Outcome::Restart => Remedy::Restart,
             Outcome::Resync => Remedy::Resync,
             Outcome::Gone => Remedy::Gone,
-            Outcome::Configure | Outcome::Exists | Outcome::Refused => Remedy::Configure,
+            Outcome::Configure | Outcome::Exists | Outcome::Refused | Outcome::PerhapsGone => Remedy::Configure,
         };
         ProviderError { remedy, message: self.message }
     }

@@ -89,11 +89,8 @@ fn looks(engine: &Engine, rows: &[&WriteRequest]) -> usize {
     }
     let calls = |(name, count): (&ObjectName, usize)| {
         let Ok(object) = engine.object(name) else { return 0 };
-        let field = object.key.as_ref().and_then(|key| key.field.as_ref());
-        let way = object
-            .find
-            .iter()
-            .find(|find| find.fields.is_empty() || field.is_some_and(|field| find.fields.contains(field)));
+        let field = object.key.as_ref().and_then(|key| key.field.as_deref()).unwrap_or_default();
+        let way = object.find.iter().find(|find| find.knows(field));
         match way {
             Some(find) if find.request.uses("value") => count,
             Some(find) => count.div_ceil(usize::try_from(find.max).unwrap_or(1).max(1)),

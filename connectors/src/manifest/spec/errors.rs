@@ -128,6 +128,8 @@ pub enum Outcome {
     Resync,
     /// The object is gone.
     Gone,
+    /// The object is gone, or may not be touched: a reading by its id tells which. For writes.
+    PerhapsGone,
     /// The request is wrong: a person has to change something.
     Configure,
     /// Somebody else changed the object since: nothing was written. For writes.

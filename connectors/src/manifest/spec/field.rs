@@ -48,6 +48,8 @@ pub struct Field {
     pub unique: bool,
     /// What is written for null; null if nothing else is given. The same is read as null.
     pub null_as: Option<Value>,
+    /// Whether a row that lacks it has none, for providers that leave out what is empty.
+    pub absent_is_null: bool,
     /// What parts the members of a set that is one text.
     pub separator: Option<String>,
     /// What true and false are, where they are written as something else.

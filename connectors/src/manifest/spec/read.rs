@@ -202,7 +202,7 @@ pub struct Many {
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Find {
-    /// The fields that can be searched by; all where none are named.
+    /// The fields that can be searched by; all where none are named. `cf_*` is any that begins so.
     #[serde(default)]
     pub fields: Vec<String>,
     /// The call, which looks up `{field}`, and `{values}`, `{value}` or `{terms}`.
@@ -232,6 +232,17 @@ pub struct Find {
     /// A part that no value may hold, since it parts them: such values are searched for in another way.
     #[serde(default)]
     pub not_with: Option<String>,
+}
+
+impl Find {
+    /// Whether it can search by a field.
+    pub fn knows(&self, field: &str) -> bool {
+        let fits = |own: &String| match own.strip_suffix('*') {
+            Some(prefix) => field.starts_with(prefix),
+            None => own == field,
+        };
+        self.fields.is_empty() || self.fields.iter().any(fits)
+    }
 }
 
 fn space() -> String {

@@ -22,13 +22,14 @@ pub struct Request {
     pub patch: Option<Template>,
     /// The path of a DELETE.
     pub delete: Option<Template>,
-    /// Parameters of the address. Lists and maps are written as JSON; one that looks up something that is not there is left out.
+    /// Parameters of the address. A list is given once for each entry, a map as JSON; what looks up something that is not there is
+    /// left out. A name may be looked up as well.
     pub query: BTreeMap<String, Tree>,
     /// Headers; one that looks up something that is not there is left out.
     pub headers: BTreeMap<String, Template>,
     /// A JSON body.
     pub json: Option<Tree>,
-    /// A form's body.
+    /// A form's body, written like parameters. What stands at `...` goes into it field by field.
     pub form: Option<BTreeMap<String, Tree>>,
 }
 

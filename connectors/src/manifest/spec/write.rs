@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::Request;
+use super::{HeaderCheck, Request};
 use crate::manifest::words::{Path, Paths};
 
 /// A call that writes one object.
@@ -50,6 +50,8 @@ pub struct Key {
     pub look: bool,
     /// The call that creates or changes the object that bears `{key}` in `{key_field}`.
     pub upsert: Option<Write>,
+    /// What an answer shows in its headers that repeats an earlier one, where the provider knows `{attempt_key}`.
+    pub repeated: Option<HeaderCheck>,
     /// A field by whose value the object is found that is in a creation's way.
     pub unique: Option<String>,
     /// Where the refusal names the object that is in the way.
