@@ -11,6 +11,8 @@ mod check;
 mod engine;
 mod file;
 mod laws;
+#[cfg(test)]
+mod reference;
 mod settings;
 pub mod spec;
 pub mod words;

@@ -78,7 +78,7 @@ pub enum Filter {
 }
 
 /// Filters by name, and what each one's argument is.
-const NAMES: &[(&str, &str)] = &[
+pub(in crate::manifest) const FILTERS: &[(&str, &str)] = &[
     ("iso8601", ""),
     ("iso8601_ms", ""),
     ("epoch_s", ""),
@@ -113,10 +113,10 @@ const NAMES: &[(&str, &str)] = &[
 impl Filter {
     /// The filter of this name and argument.
     pub(super) fn parse(name: &str, argument: Option<&str>) -> Result<Self, WordError> {
-        let Some((_, takes)) = NAMES.iter().find(|(known, _)| *known == name) else {
+        let Some((_, takes)) = FILTERS.iter().find(|(known, _)| *known == name) else {
             return Err(WordError::new(
                 format!("there is no filter `{name}`"),
-                suggest(name, NAMES.iter().map(|(name, _)| *name)),
+                suggest(name, FILTERS.iter().map(|(name, _)| *name)),
             ));
         };
         let argument = match (argument, takes.is_empty()) {

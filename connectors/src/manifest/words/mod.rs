@@ -14,6 +14,8 @@ mod span;
 mod template;
 mod tree;
 
+#[cfg(test)]
+pub(super) use self::filter::FILTERS;
 pub use self::{
     filter::Filter,
     format::{Format, Parts},
