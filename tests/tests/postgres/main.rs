@@ -3,6 +3,7 @@
 mod changes;
 mod decoding;
 mod lab;
+mod lines;
 mod sync;
 mod triggers;
 mod types;

@@ -73,3 +73,43 @@ async fn writers_of_the_table_need_no_rights_to_the_log() {
     connection.execute("RESET ROLE").await.expect("back again");
     lab.database.run(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).await;
 }
+
+/// A product's own user owns its tables and is no superuser: that is enough for triggers.
+#[tokio::test]
+async fn the_owner_of_the_table_may_install() {
+    let mut lab = Lab::people().await;
+    let name = lab.database.url.rsplit('/').next().expect("a name").to_owned();
+    let owner = format!("owner_{name}");
+    lab.database
+        .run(&format!(
+            "CREATE ROLE {owner} LOGIN PASSWORD 'another-secret'; GRANT CREATE ON DATABASE {name} TO {owner};
+             CREATE SCHEMA own AUTHORIZATION {owner}; CREATE TABLE own.things (id int PRIMARY KEY, label text);
+             ALTER TABLE own.things OWNER TO {owner}; DROP SCHEMA syncline CASCADE"
+        ))
+        .await;
+    lab.credentials.base_url = Some(lab.database.url.replacen("syncline@", &format!("{owner}@"), 1));
+    lab.credentials.access_token = "another-secret".to_owned();
+    lab.object = "own.things";
+    lab.install().await;
+    let start = lab.end().await;
+    assert!(start.contains("triggers"), "its user may not decode: {start}");
+    lab.database.run("INSERT INTO own.things VALUES (1, 'x'), (2, 'y'); DELETE FROM own.things WHERE id = 2").await;
+    let (changed, deleted, _) = lab.rest(&start).await;
+    assert_eq!((changed, deleted), (ids(&["1"]), ids(&["2"])));
+    let version = lab.one("1", &["label"]).await.version;
+    assert_eq!(id_of(&lab.update("1", version, json!({"label": "z"})).await), "1");
+    // Where row security hides rows, one that is not shown may be there.
+    assert!(lab.one("3", &["label"]).await.version.is_some());
+    lab.database
+        .run(
+            "ALTER TABLE own.things ENABLE ROW LEVEL SECURITY; ALTER TABLE own.things FORCE ROW LEVEL SECURITY;
+             INSERT INTO own.things VALUES (4, 'hidden'); CREATE POLICY shown ON own.things USING (id < 4)",
+        )
+        .await;
+    lab.connector.reader().describe(&lab.credentials, &lab.object.into()).await.expect("a schema");
+    for (id, is_known) in [("2", true), ("3", false), ("4", false)] {
+        let row = lab.one(id, &["label"]).await;
+        assert_eq!((row.deleted, row.version.is_some()), (true, is_known), "{id}");
+    }
+    lab.database.run(&format!("DROP OWNED BY {owner} CASCADE; DROP ROLE {owner}")).await;
+}
