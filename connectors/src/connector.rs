@@ -173,7 +173,8 @@ pub struct Changes {
 /// Prepares an account for syncing, and takes back what it did.
 #[async_trait]
 pub trait Installer: Send + Sync {
-    /// What has to be done there so that these objects can be synced, in its order; nothing where all of it is there.
+    /// What has to be done there so that these objects can be synced, in its order; nothing, or advice alone, where all of it is
+    /// there.
     async fn install(&self, credentials: &Credentials, objects: &[ObjectName]) -> Result<Vec<Step>, ProviderError>;
 
     /// What has to be done there so that nothing of it is left for these objects, in its order.

@@ -155,8 +155,21 @@ fn webhooks_are_verified_with_the_nearest_secrets() {
     }
 }
 
+/// A database's address names its user, and is kept as it is.
+#[test]
+fn an_account_may_have_an_address_in_its_own_scheme() {
+    let config = parse(&WHOLE.replace("https://acme.my.salesforce.com", "postgres://app@db.acme.com/shop"));
+    let config = config.unwrap_or_else(|problems| panic!("{problems}"));
+    let connection = &config.connections[&ConnectionId::from("acme-salesforce")];
+    let address = connection.credentials.base_url.as_ref().map(|url| url.as_str());
+    assert_eq!(address, Some("postgres://app@db.acme.com/shop"));
+}
+
 /// A place in the sync.
 const AUTO: &str = "approve: auto";
+
+/// The address of an account.
+const SITE: &str = "\"https://acme.my.salesforce.com\"";
 
 /// One place changed, and the first problem that must be reported: line, column, part of the message, part of the remedy.
 struct Case(&'static str, &'static str, usize, usize, &'static str, &'static str);
@@ -188,6 +201,8 @@ fn each_mistake_is_named_with_its_place_and_remedy() {
         Case("server:\n", "server:\n  listen: localhost\n", 3, 11, "not an address", "127.0.0.1:8080"),
         Case("server:\n", "server:\n  public_url: sync.example.com\n", 3, 15, "not a URL", "https://"),
         Case("server:\n", "server:\n  public_url: https://a:b@c\n", 3, 15, "credentials", "remove"),
+        Case(SITE, "mailto:acme", 17, 118, "not an http or https URL", "https://"),
+        Case(SITE, "postgres://a:b@c/d", 17, 118, "holds a password", "access_token"),
         Case("{env: SECRETS_KEY}", "{env: SHORT}", 3, 16, "must be 32 random bytes", ""),
         Case("{env: SECRETS_KEY}", "0123456789abcdef", 3, 16, "a secret stands in the file itself", "{env: NAME}"),
         Case("{env: SECRETS_KEY}", "{env: NOT_SET}", 3, 22, "`NOT_SET` is not set", "export NOT_SET"),

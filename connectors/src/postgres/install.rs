@@ -69,6 +69,9 @@ impl Installer for Postgres {
         for object in objects {
             let table = database.look_at_table(object).await?;
             if table.capture != Capture::None {
+                if matches!(table.capture, Capture::Decoding { .. }) {
+                    advise(&server, &mut steps);
+                }
                 continue;
             }
             let hindrance = server.hinders_decoding(&database, &table).await?;
@@ -241,8 +244,12 @@ fn by_decoding(table: &Table, server: &Server, steps: &mut Vec<Step>) {
         &format!("a replication slot of {name}: from then on the server keeps its log until Syncline has read it"),
         kept,
     ));
-    let advice = |step: &Step| step.statement.is_none();
-    if server.unlimited && !steps.iter().any(advice) {
+    advise(server, steps);
+}
+
+/// Says, once, that a slot which nobody reads may fill the server's disk.
+fn advise(server: &Server, steps: &mut Vec<Step>) {
+    if server.unlimited && !steps.iter().any(|step| step.statement.is_none()) {
         steps.push(Step {
             what: "set `max_slot_wal_keep_size` of the server, to 10GB for instance: without it a slot that nobody reads, because \
                    Syncline was stopped for good, fills the server's disk"

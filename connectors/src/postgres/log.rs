@@ -6,6 +6,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use futures_util::FutureExt as _;
 use serde::{Deserialize, Serialize};
 use sqlx::AssertSqlSafe;
 use syncline_core::{
@@ -161,6 +162,8 @@ pub(super) async fn wait(
     let failed = |error: sqlx::Error| database.failed(object, &error);
     let channel = channel(table);
     let mut listener = database.listener(&channel).await.map_err(failed)?;
+    // What was heard so far is in what is looked at now: each notice by itself would end a wait for nothing.
+    while let Some(Ok(Some(_))) = listener.try_recv().now_or_never() {}
     // Who listens first and looks then misses nothing.
     let follows: bool = sqlx::query_scalar(FOLLOWS)
         .bind(table.oid)

@@ -92,10 +92,11 @@ fn words(step: &Step) -> String {
 }
 
 fn end(steps: &[Step], dry_run: bool) -> String {
-    match (steps.is_empty(), dry_run) {
-        (true, _) => "-- Nothing is to be done.".to_owned(),
-        (false, true) => "-- Nothing was done.".to_owned(),
-        (false, false) => "-- Done.".to_owned(),
+    let statements = steps.iter().any(|step| step.statement.is_some());
+    match (statements, dry_run) {
+        (false, _) => "-- Nothing is to be done.".to_owned(),
+        (true, true) => "-- Nothing was done.".to_owned(),
+        (true, false) => "-- Done.".to_owned(),
     }
 }
 

@@ -90,15 +90,24 @@ impl Surveyed<'_> {
         self.session.call(Call::live(CallKind::Other), call).await
     }
 
-    /// Whether the account's own log of changes can be followed, where it has to have one.
-    pub(crate) async fn followed(&self) -> Option<Finding> {
-        let log = self.session.connector.change_log()?;
-        let object = &self.side.object;
-        let call = |credentials| async move { log.end(&credentials, object).await };
-        Some(match self.session.call(Call::live(CallKind::Other), call).await {
+    /// Whether the account's own log of changes can be followed, where it has to have one, and what an administrator should do there.
+    pub(crate) async fn followed(&self) -> Vec<Finding> {
+        let (connector, object) = (&self.session.connector, &self.side.object);
+        let Some(log) = connector.change_log() else { return Vec::new() };
+        let call = Call::live(CallKind::Other);
+        let end = self.session.call(call, |credentials| async move { log.end(&credentials, object).await }).await;
+        let mut findings = vec![match end {
             Ok(_) => Finding::good(self.about(), format!("changes of `{object}` are followed")),
-            Err(error) => Finding::problem(self.about(), words(&error)),
-        })
+            Err(error) => return vec![Finding::problem(self.about(), words(&error))],
+        }];
+        if let Some(installer) = connector.installer() {
+            let objects = std::slice::from_ref(object);
+            let plan = |credentials| async move { installer.install(&credentials, objects).await };
+            let steps = self.session.call(call, plan).await.unwrap_or_default();
+            let advice = steps.into_iter().filter(|step| step.statement.is_none());
+            findings.extend(advice.map(|step| Finding::warning(self.about(), step.what)));
+        }
+        findings
     }
 
     /// Holds the object's fields against the side's key and mapping.

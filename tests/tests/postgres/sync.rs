@@ -108,7 +108,9 @@ async fn two_tables_are_the_same() {
     let said = format!("{}{}", String::from_utf8_lossy(&refused.stdout), String::from_utf8_lossy(&refused.stderr));
     assert!(said.contains("syncline connector postgres install"), "{said}");
     stage.install();
-    assert!(stage.run(&["check"]).contains("are followed"));
+    let checked = stage.run(&["check"]);
+    assert!(checked.contains("are followed"), "{checked}");
+    assert!(checked.contains("max_slot_wal_keep_size"), "check warns of a slot without a limit: {checked}");
 
     let server = stage.serve();
     let (ann, cleo) = (("ann@x.org", "Ann", None), ("cleo@x.org", "Cleo", None));

@@ -1,6 +1,9 @@
 //! The log that triggers write: how far it reaches back, who may read it, and what it says of our own writes.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use serde_json::json;
 use sqlx::Executor as _;
@@ -72,6 +75,27 @@ async fn writers_of_the_table_need_no_rights_to_the_log() {
     assert!(peek.is_err());
     connection.execute("RESET ROLE").await.expect("back again");
     lab.database.run(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).await;
+}
+
+/// A burst of notices is one reason to look and not one for each.
+#[tokio::test]
+async fn notices_that_were_heard_end_no_further_wait() {
+    let lab = Lab::people().await;
+    let wait = async |after: &str, patience| {
+        lab.log().wait(&lab.credentials, &lab.object.into(), after, patience).await.expect("a wait");
+    };
+    let start = lab.end().await;
+    wait(&start, Duration::from_millis(1)).await;
+    for n in 0..20 {
+        lab.database.run(&format!("INSERT INTO people (name) VALUES ('{n}')")).await;
+    }
+    wait(&start, Duration::from_secs(3_600)).await;
+    let (changed, _, next) = lab.rest(&start).await;
+    assert_eq!(changed.len(), 20);
+    let patience = Duration::from_millis(50);
+    let begun = Instant::now();
+    wait(&next, patience).await;
+    assert!(begun.elapsed() >= patience, "nothing follows");
 }
 
 /// A product's own user owns its tables and is no superuser: that is enough for triggers.
