@@ -4,6 +4,7 @@ mod changes;
 mod decoding;
 mod lab;
 mod lines;
+mod listing;
 mod sync;
 mod triggers;
 mod types;
