@@ -11,7 +11,7 @@ use syncline_core::{
     ids::{ConnectionId, ExternalId, RecordId},
     plan::{Side, SyncPlan},
     reconcile::FollowUp,
-    remote::{MalformedRow, Page, ProviderError, RemoteObject},
+    remote::{MalformedRow, Page, ProviderError, Remedy, RemoteObject},
     replica::{Observation, Source},
     time::{Millis, Tick},
 };
@@ -526,8 +526,12 @@ impl RunningSide {
             // Interrupted, not failed.
             return;
         }
-        let reauthorise = matches!(error, StepError::Provider(error)
-            if error.remedy == syncline_core::remote::Remedy::Reauthorise);
+        let asks_for = |remedy| matches!(error, StepError::Provider(error) if error.remedy == remedy);
+        let reauthorise = asks_for(Remedy::Reauthorise);
+        if asks_for(Remedy::Configure) {
+            // A field that was asked for may be gone.
+            self.inspect_soon();
+        }
         if reauthorise && *self.session.revoked().borrow() {
             // Told once already, by the session.
             tracing::debug!(%error, "a step failed");
