@@ -39,7 +39,7 @@ cd "$folder"
 printf %s "$PASSWORD" > password
 chmod 644 password
 $as "$BIN/initdb" -D "$folder/data" -U syncline -A scram-sha-256 --pwfile=password -E UTF8 --locale=C --no-sync >log 2>&1 || {
-    cat log; exit 1
+    cat log; rm -rf "$folder"; exit 1
 }
 if ! $as "$BIN/pg_ctl" -D "$folder/data" -w -t 60 -l "$folder/data/server.log" -o "$OPTIONS" start >>log 2>&1; then
     cat log "$folder/data/server.log"; rm -rf "$folder"; exit 1
