@@ -377,13 +377,15 @@ impl Laws<'_> {
         if by_id.one.is_none() && by_id.many.is_none() {
             self.problem(path, "nothing reads an object by its id", "give `one`, `many`, or both");
         }
-        if let Some(one) = &by_id.one {
-            self.request(&format!("{path}.one.request"), &one.request, &["id"]);
-            self.needs(&format!("{path}.one.request"), &one.request, &["id"]);
+        for (name, one) in [("one", &by_id.one), ("merged", &by_id.merged)] {
+            let Some(one) = one else { continue };
+            self.request(&format!("{path}.{name}.request"), &one.request, &["id"]);
+            self.needs(&format!("{path}.{name}.request"), &one.request, &["id"]);
         }
-        if let Some(many) = &by_id.many {
-            self.request(&format!("{path}.many.request"), &many.request, &["ids"]);
-            self.needs(&format!("{path}.many.request"), &many.request, &["ids"]);
+        for (name, many) in [("many", &by_id.many), ("archived", &by_id.archived)] {
+            let Some(many) = many else { continue };
+            self.request(&format!("{path}.{name}.request"), &many.request, &["ids"]);
+            self.needs(&format!("{path}.{name}.request"), &many.request, &["ids"]);
         }
     }
 

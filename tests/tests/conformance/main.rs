@@ -48,6 +48,12 @@ macro_rules! for_every_connector {
                 super::$story(&mut $crate::subject::Subject::postgres().await).await;
             })+
         }
+        mod hubspot_by_manifest {
+            $(#[tokio::test]
+            async fn $story() {
+                super::$story(&mut $crate::subject::Subject::hubspot_by_manifest().await).await;
+            })+
+        }
         mod zendesk_by_manifest {
             $(#[tokio::test]
             async fn $story() {

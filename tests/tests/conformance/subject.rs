@@ -178,6 +178,16 @@ impl Subject {
         Self::new("hubspot", words, clock, running, settings, None).await.keep(sandbox).with_key().await
     }
 
+    /// The same contacts, by a manifest. It knows of no call for rows of more fields than an address or a search can name.
+    pub(crate) async fn hubspot_by_manifest() -> Self {
+        let mut subject = Self::hubspot().await;
+        subject.words.can.add_fields = false;
+        // Each row is a call of its own, and 110 fit into ten seconds.
+        subject.words.pace = Duration::from_secs(10);
+        let connector = registry::build("hubspot-contacts", subject.integration.clone(), subject.wire.clone());
+        Self { connector: connector.expect("the connector is built"), ..subject }
+    }
+
     /// The issues of one repository, by an App in its installation. An issue's title stands for a person's name and address.
     pub(crate) async fn github() -> Self {
         let words = Vocabulary {

@@ -60,7 +60,15 @@ async fn receive(
 
 #[tokio::test]
 async fn signed_events_become_hints_and_forged_ones_are_refused() {
-    let subject = Subject::hubspot().await;
+    signed(Subject::hubspot().await).await;
+}
+
+#[tokio::test]
+async fn signed_events_are_understood_by_manifest() {
+    signed(Subject::hubspot_by_manifest().await).await;
+}
+
+async fn signed(subject: Subject) {
     let (host, inbox) = listen().await;
     let url = format!("{host}/hook?tenant=a%40b%3Ac%20d");
     subject.users.push_to(&url).await;

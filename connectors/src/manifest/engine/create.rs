@@ -64,7 +64,7 @@ pub(super) async fn create(
     let body = fields::spell(object, &body, true).map_err(WriteOutcome::Refused)?.body;
     let scope = session.engine.scope().with("body", Value::Object(body)).with("key", key.value.as_str());
     let scope =
-        scope.with("key_field", find::remote_name(object, &key.field)).with("attempt_key", attempt_key(row, key));
+        scope.with("key_field", fields::remote_name(object, &key.field)).with("attempt_key", attempt_key(row, key));
     let write = match &own.upsert {
         Some(upsert) => upsert,
         None => creating(object, row)?,

@@ -21,6 +21,29 @@ pub(super) fn pick(object: &Object, raw: &Value, asked: &[String]) -> Raw {
     asked.iter().filter_map(value).collect()
 }
 
+/// The provider's names of the asked fields, with those that facts of the object stand in.
+pub(super) fn remote_names(object: &Object, asked: &[String]) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for name in asked.iter().map(|name| remote_name(object, name)).chain(object.fields.also.iter().cloned()) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+/// What the provider calls a field.
+pub(super) fn remote_name(object: &Object, field: &str) -> String {
+    if let Some((marker, _)) = marked(object, field) {
+        return remote_name(object, &marker.field);
+    }
+    if let Some((list, _)) = listed(object, field) {
+        return list.path.to_string();
+    }
+    let known = object.fields.known.get(field).and_then(|field| field.path.as_ref());
+    known.map_or_else(|| field.to_owned(), ToString::to_string)
+}
+
 fn find(object: &Object, at: &Value, name: &str) -> Option<Value> {
     if let Some((marker, _)) = marked(object, name) {
         let text = value_of(object, at, &marker.field)?;

@@ -9,6 +9,7 @@ use syncline_core::{
 };
 
 use super::{
+    fields::{remote_name, remote_names},
     place::{Came, Pager, Place},
     session::{Session, configure},
     walk,
@@ -29,6 +30,18 @@ pub(super) async fn find(
     searches: &[Vec<Key>],
     fields: &[String],
 ) -> Result<Vec<RemoteObject>, ProviderError> {
+    sought(session, object, name, searches, fields, false).await
+}
+
+/// The same, by calls that only look for our key where `by_key` is set.
+async fn sought(
+    session: &Session<'_>,
+    object: &Object,
+    name: &str,
+    searches: &[Vec<Key>],
+    fields: &[String],
+    by_key: bool,
+) -> Result<Vec<RemoteObject>, ProviderError> {
     let searches: Vec<&Vec<Key>> = searches.iter().filter(|search| !search.is_empty()).collect();
     let mut wide = fields.to_vec();
     wide.extend(searches.iter().flat_map(|search| search.iter().map(|key| key.field.clone())));
@@ -38,7 +51,7 @@ pub(super) async fn find(
         let matching = live.filter(|object| searches.iter().any(|search| matches(&object.fields, search)));
         found.extend(matching.map(|object| (object.id.clone(), object)));
     };
-    let (asked, unasked) = spread(object, &searches);
+    let (asked, unasked) = spread(object, &searches, by_key);
     for ((place, field), values) in asked {
         for call in calls(&object.find[place], field, &values) {
             keep(results(session, object, &object.find[place], field, &call, &wide).await?);
@@ -57,11 +70,11 @@ pub(super) async fn find(
 type Asked<'k> = BTreeMap<(usize, &'k str), Vec<&'k str>>;
 
 /// Which call is asked for which values of which field; and whether some search is left to the list.
-fn spread<'k>(object: &Object, searches: &[&'k Vec<Key>]) -> (Asked<'k>, bool) {
+fn spread<'k>(object: &Object, searches: &[&'k Vec<Key>], by_key: bool) -> (Asked<'k>, bool) {
     let mut asked = Asked::new();
     let mut unasked = false;
     for search in searches {
-        let way = search.iter().find_map(|key| Some((way(object, key)?, key)));
+        let way = search.iter().find_map(|key| Some((way(object, key, by_key)?, key)));
         match way {
             Some((place, key)) => {
                 let values = asked.entry((place, key.field.as_str())).or_default();
@@ -75,9 +88,10 @@ fn spread<'k>(object: &Object, searches: &[&'k Vec<Key>]) -> (Asked<'k>, bool) {
     (asked, unasked)
 }
 
-fn way(object: &Object, key: &Key) -> Option<usize> {
+fn way(object: &Object, key: &Key, by_key: bool) -> Option<usize> {
     object.find.iter().position(|find| {
         find.knows(&key.field)
+            && (by_key || !find.for_key)
             && find.not_with.as_ref().is_none_or(|part| !key.value.contains(part.as_str()))
             && !key.value.trim().is_empty()
     })
@@ -131,8 +145,13 @@ async fn results(
 ) -> Result<Vec<RemoteObject>, ProviderError> {
     let mut found = Vec::new();
     let mut place = Place::default();
-    let values: Vec<Value> = call.values.iter().map(|value| (*value).into()).collect();
-    let scope = session.engine.scope().with("field", remote_name(object, field)).with("fields", fields.to_vec());
+    let mut values: Vec<Value> = Vec::new();
+    for value in &call.values {
+        let lower = find.lower_too.then(|| value.to_lowercase()).filter(|lower| lower != value);
+        values.extend(std::iter::once((*value).to_owned()).chain(lower).map(Value::from));
+    }
+    let scope =
+        session.engine.scope().with("field", remote(object, field)).with("fields", remote_names(object, fields));
     let scope = scope.with("values", values).with("value", call.values[0]).with("limit", 100);
     let scope = if find.term.is_some() { scope.with("terms", call.terms.as_str()) } else { scope };
     for _ in 0..PAGES_MAX {
@@ -159,10 +178,10 @@ async fn results(
     Ok(found)
 }
 
-/// What the provider calls a field.
-pub(super) fn remote_name(object: &Object, field: &str) -> String {
-    let known = object.fields.known.get(field).and_then(|field| field.path.as_ref());
-    known.map_or_else(|| field.to_owned(), ToString::to_string)
+/// The field as the provider calls it in searches: one of a list goes by our name for it.
+fn remote(object: &Object, field: &str) -> String {
+    let is_listed = object.fields.lists.iter().any(|list| field.starts_with(list.prefix.as_str()));
+    if is_listed { field.to_owned() } else { remote_name(object, field) }
 }
 
 /// The whole list.
@@ -218,7 +237,7 @@ pub(super) async fn bearers(
     let searches: Vec<Vec<Key>> = keys.iter().map(|key| vec![key.clone()]).collect();
     let Some(field) = keys.first().map(|key| key.field.clone()) else { return Ok(BTreeMap::new()) };
     let mut bearers: BTreeMap<String, Vec<ExternalId>> = BTreeMap::new();
-    for object in find(session, object, name, &searches, std::slice::from_ref(&field)).await? {
+    for object in sought(session, object, name, &searches, std::slice::from_ref(&field), true).await? {
         if let Some(key) = object.fields.get(&field).and_then(Value::as_str) {
             bearers.entry(key.trim().to_lowercase()).or_default().push(object.id);
         }

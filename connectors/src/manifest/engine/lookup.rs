@@ -10,6 +10,7 @@ use syncline_core::{
 };
 
 use super::{
+    fields,
     rows::{self, Row, Shown},
     session::Session,
     walk,
@@ -47,11 +48,30 @@ pub(super) async fn by_id(
         }
         (None, None) => {}
     }
-    let led_to: BTreeSet<ExternalId> = found.values().flat_map(|object| object.aliases.iter().cloned()).collect();
-    for id in wanted {
-        if !found.contains_key(id) && !led_to.contains(id) {
-            found.insert(id.clone(), rows::absent(id.clone()));
+    let missing = |found: &BTreeMap<ExternalId, RemoteObject>| -> Vec<ExternalId> {
+        let led_to: BTreeSet<&ExternalId> = found.values().flat_map(|object| &object.aliases).collect();
+        wanted.iter().filter(|id| !found.contains_key(**id) && !led_to.contains(*id)).map(|id| (*id).clone()).collect()
+    };
+    if let Some(archived) = &object.by_id.archived {
+        let ids = missing(&found);
+        let askable: Vec<&ExternalId> = ids.iter().filter(|id| rows::is_id(object.id.ty, id.as_str())).collect();
+        for ids in askable.chunks(usize::try_from(archived.max).unwrap_or(usize::MAX).max(1)) {
+            for row in many_of(session, object, archived, ids, fields).await? {
+                found.insert(row.object.id.clone(), RemoteObject { deleted: true, ..row.object });
+            }
         }
+    }
+    if let Some(merged) = &object.by_id.merged {
+        for id in missing(&found).iter().filter(|id| rows::is_id(object.id.ty, id.as_str())) {
+            let Some(row) = one_of(session, object, merged, id, fields).await? else { continue };
+            let survivor = found.entry(row.object.id.clone()).or_insert(row.object);
+            if survivor.id != *id && !survivor.aliases.contains(id) {
+                survivor.aliases.push(id.clone());
+            }
+        }
+    }
+    for id in missing(&found) {
+        found.insert(id.clone(), rows::absent(id));
     }
     Ok(found.into_values().collect())
 }
@@ -64,7 +84,7 @@ async fn many_of(
     fields: &[String],
 ) -> Result<Vec<Row>, ProviderError> {
     let texts: Vec<Value> = ids.iter().map(|id| id.as_str().into()).collect();
-    let scope = session.engine.scope().with("ids", texts).with("fields", fields.to_vec());
+    let scope = session.engine.scope().with("ids", texts).with("fields", fields::remote_names(object, fields));
     match session.read(session.call(&many.request, &scope)?).await {
         Ok((_, body)) => rows_of(object, walk::entries(&many.rows, &body)?, fields),
         // Where none of them exists, the provider may say so of the call.
@@ -94,7 +114,7 @@ pub(super) async fn one_of(
     id: &ExternalId,
     fields: &[String],
 ) -> Result<Option<Row>, ProviderError> {
-    let scope = session.engine.scope().with("id", id.as_str()).with("fields", fields.to_vec());
+    let scope = session.engine.scope().with("id", id.as_str()).with("fields", fields::remote_names(object, fields));
     let (answer, body) = match session.read(session.call(&one.request, &scope)?).await {
         Ok(read) => read,
         Err(error) if error.remedy == Remedy::Gone => return Ok(None),

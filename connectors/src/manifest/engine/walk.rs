@@ -11,7 +11,7 @@ use syncline_core::{
 };
 
 use super::{
-    Engine,
+    Engine, fields,
     place::{Came, Pager, Place, Step},
     rows::{self, Row, Shown},
     session::{Session, retry},
@@ -154,7 +154,11 @@ pub(super) async fn fetch(
     place: &Place,
 ) -> Result<Fetched, ProviderError> {
     let list = asked.list;
-    let scope = session.engine.scope().with("limit", asked.limit).with("fields", asked.fields.to_vec());
+    let scope = session
+        .engine
+        .scope()
+        .with("limit", asked.limit)
+        .with("fields", object.map_or_else(Vec::new, |object| fields::remote_names(object, asked.fields)));
     let scope = place.scope(scope.with_time("until", asked.window.map(|window| window.until)));
     let call = place.aimed(session.call(&list.request, &scope)?);
     let (answer, body) = session.read(call).await?;

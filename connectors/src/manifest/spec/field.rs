@@ -15,6 +15,8 @@ use crate::manifest::words::{Format, Path};
 pub struct Fields {
     /// Where they stand in a row; `.` is the row itself.
     pub at: Path,
+    /// Names that `{fields}` holds beside those that are asked for, since facts of the object stand in them.
+    pub also: Vec<String>,
     /// Whether fields that are not listed here may be read and written by their paths.
     pub others: bool,
     /// The fields by name.
@@ -25,7 +27,7 @@ pub struct Fields {
 
 impl Default for Fields {
     fn default() -> Self {
-        Self { at: Path::whole(), others: true, known: BTreeMap::new(), lists: Vec::new() }
+        Self { at: Path::whole(), also: Vec::new(), others: true, known: BTreeMap::new(), lists: Vec::new() }
     }
 }
 

@@ -170,6 +170,11 @@ pub struct ByIds {
     pub one: Option<One>,
     /// The call that reads the objects `{ids}`.
     pub many: Option<Many>,
+    /// The call that reads the objects `{ids}` that `many` did not bring since they are archived or deleted.
+    pub archived: Option<Many>,
+    /// The call that reads what became of the object `{id}` that no other brought: its answer may show the object that it was
+    /// merged into.
+    pub merged: Option<One>,
 }
 
 /// A call that reads one object.
@@ -205,6 +210,12 @@ pub struct Find {
     /// The fields that can be searched by; all where none are named. `cf_*` is any that begins so.
     #[serde(default)]
     pub fields: Vec<String>,
+    /// Whether it is only used to look for our key, which no two objects hold.
+    #[serde(default)]
+    pub for_key: bool,
+    /// Whether each value is searched for in small letters as well, for an index that knows nothing else.
+    #[serde(default)]
+    pub lower_too: bool,
     /// The call, which looks up `{field}`, and `{values}`, `{value}` or `{terms}`.
     pub request: Request,
     /// What one value is in `{terms}`: it looks up `{field}` and `{value}`.

@@ -88,6 +88,9 @@ pub struct Check {
     /// One of these values.
     #[serde(default)]
     pub one_of: Vec<Value>,
+    /// None of these values, where a value stands there.
+    #[serde(default)]
+    pub none_of: Vec<Value>,
     /// Whether something other than null stands there.
     #[serde(default)]
     pub present: Option<bool>,
@@ -107,8 +110,11 @@ impl Check {
         if self.present == Some(false) {
             return !present;
         }
-        let simple =
-            self.equals.is_none() && self.one_of.is_empty() && self.contains.is_none() && self.starts_with.is_none();
+        let simple = self.equals.is_none()
+            && self.none_of.is_empty()
+            && self.one_of.is_empty()
+            && self.contains.is_none()
+            && self.starts_with.is_none();
         if simple {
             return present;
         }
@@ -116,6 +122,7 @@ impl Check {
             let equal = |wanted: &Value| same(value, wanted);
             self.equals.as_ref().is_none_or(equal)
                 && (self.one_of.is_empty() || self.one_of.iter().any(equal))
+                && !self.none_of.iter().any(equal)
                 && self.contains.as_ref().is_none_or(|part| value.as_str().is_some_and(|text| text.contains(part)))
                 && self
                     .starts_with
@@ -176,6 +183,9 @@ mod tests {
             (json!({"path": "missing", "present": true}), false),
             (json!({"path": "active", "equals": false}), true),
             (json!({"path": "n", "equals": "5"}), true),
+            (json!({"path": "n", "none_of": [5, 6]}), false),
+            (json!({"path": "n", "none_of": [6]}), true),
+            (json!({"path": "missing", "none_of": [6]}), false),
             (json!({"path": "status", "one_of": ["gone", "deleted"]}), true),
             (json!({"path": "status", "starts_with": "del", "contains": "ted"}), true),
             (json!({"path": "status", "starts_with": "x", "contains": "ted"}), false),

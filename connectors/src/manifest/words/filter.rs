@@ -67,6 +67,10 @@ pub enum Filter {
     Join(String),
     /// A list's first entry.
     First,
+    /// A list of objects that hold each entry at this key.
+    Each(String),
+    /// With the percent-encoding of these characters undone.
+    Decode(String),
     /// This text where there is nothing.
     Or(String),
     /// True where there is something.
@@ -104,6 +108,8 @@ pub(in crate::manifest) const FILTERS: &[(&str, &str)] = &[
     ("number", ""),
     ("join", "a text"),
     ("first", ""),
+    ("each", "a key"),
+    ("decode", "the characters"),
     ("or", "a text"),
     ("present", ""),
     ("if", "a name"),
@@ -159,6 +165,8 @@ impl Filter {
             "number" => Self::Number,
             "join" => Self::Join(argument.to_owned()),
             "first" => Self::First,
+            "each" => Self::Each(argument.to_owned()),
+            "decode" => Self::Decode(argument.to_owned()),
             "or" => Self::Or(argument.to_owned()),
             "present" => Self::Present,
             "if" => Self::If(named()?),
@@ -181,9 +189,11 @@ impl Filter {
             | Self::Base64
             | Self::Sha256
             | Self::Prepend(_)
-            | Self::Append(_) => (Kind::Text, Kind::Text),
+            | Self::Append(_)
+            | Self::Decode(_) => (Kind::Text, Kind::Text),
             Self::Join(_) => (Kind::List, Kind::Text),
             Self::First => (Kind::List, Kind::Any),
+            Self::Each(_) => (Kind::List, Kind::List),
             Self::Number => (Kind::Text, Kind::Any),
             Self::Json | Self::Text => (Kind::Any, Kind::Text),
             Self::Present => (Kind::Any, Kind::Any),
@@ -213,9 +223,13 @@ impl Filter {
                 value(items.iter().map(text).collect::<Vec<_>>().join(between).into())
             }
             (Self::First, Some(Item::Value(Value::Array(items)))) => items.into_iter().next().and_then(value),
+            (Self::Each(key), Some(Item::Value(Value::Array(items)))) => {
+                let entry = |item| Value::Object([(key.clone(), item)].into_iter().collect());
+                value(items.into_iter().map(entry).collect())
+            }
             (Self::Json, Some(Item::Value(item))) => value(item.to_string().into()),
             (Self::Number, Some(Item::Value(item))) => value(number(item)),
-            (Self::Or(_) | Self::Join(_) | Self::First, item) => item,
+            (Self::Or(_) | Self::Join(_) | Self::First | Self::Each(_), item) => item,
             (_, Some(Item::Value(item))) => value(self.of_text(&text(&item)).into()),
             (_, Some(Item::Time(at))) => value(Format::Iso8601.write(at)),
         }
@@ -232,9 +246,32 @@ impl Filter {
             Self::Sha256 => Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect(),
             Self::Prepend(front) => format!("{front}{text}"),
             Self::Append(back) => format!("{text}{back}"),
+            Self::Decode(characters) => decoded(text, characters),
             _ => text.to_owned(),
         }
     }
+}
+
+/// Undoes the percent-encoding of single characters, which some providers do before they sign.
+fn decoded(text: &str, characters: &str) -> String {
+    let mut decoded = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('%') {
+        decoded.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let code = rest.get(1..3).and_then(|digits| u8::from_str_radix(digits, 16).ok()).map(char::from);
+        match code.filter(|character| character.is_ascii() && characters.contains(*character)) {
+            Some(character) => {
+                decoded.push(character);
+                rest = &rest[3..];
+            }
+            None => {
+                decoded.push('%');
+                rest = &rest[1..];
+            }
+        }
+    }
+    decoded + rest
 }
 
 fn signed(span: Span) -> i64 {

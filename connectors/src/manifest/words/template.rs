@@ -248,7 +248,7 @@ mod tests {
             .with("id", "a/b ü")
             .with("ids", json!(["1", 2]))
             .with("limit", 100)
-            .with("settings", json!({"site": "eu", "empty": null}))
+            .with("settings", json!({"site": "eu", "empty": null, "url": "a%3Ab%2Fc%20%3Dé%"}))
             .with("value", json!({"a": [1]}))
             .with_time("since", Some(Millis(1_777_977_121_000)))
     }
@@ -270,6 +270,8 @@ mod tests {
             ("{ids|join:,}", Some(json!("1,2"))),
             ("{ids|join:\\|}", Some(json!("1|2"))),
             ("{ids|first}", Some(json!("1"))),
+            ("{ids|each:id}", Some(json!([{"id": "1"}, {"id": 2}]))),
+            ("{settings.url|text|decode::/}", Some(json!("a:b/c%20%3Dé%"))),
             ("{since}", Some(json!("2026-05-05T10:32:01Z"))),
             ("{since|epoch_s}", Some(json!(1_777_977_121))),
             ("{since|minus:1s|iso8601_ms}", Some(json!("2026-05-05T10:32:00.000Z"))),
