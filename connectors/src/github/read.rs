@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use syncline_core::{
     ids::{ExternalId, ObjectName},
-    remote::{CursorFacts, Key, ObjectSchema, Page, PageRequest, ProviderError, Remedy, RemoteObject, Walk, Window},
+    remote::{CursorFacts, Key, ObjectSchema, Page, PageRequest, ProviderError, RemoteObject, Walk, Window},
 };
 
 use super::{
@@ -98,10 +98,7 @@ impl Reader for GitHub {
     async fn probe(&self, credentials: &Credentials) -> Result<Probe, ProviderError> {
         let session = self.session(credentials)?;
         let (home, answer) = Home::answer(&session).await?;
-        let now = answer.date().ok_or_else(|| ProviderError {
-            remedy: Remedy::Retry,
-            message: "the answer carries no date, so the provider's clock is unknown".to_owned(),
-        })?;
+        let now = answer.clock()?;
         Ok(Probe { now, account: home.full_name })
     }
 }

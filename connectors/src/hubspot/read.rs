@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use syncline_core::{
     ids::{ExternalId, ObjectName},
-    remote::{CursorFacts, Key, ObjectSchema, Page, PageRequest, ProviderError, Remedy, RemoteObject, Walk, Window},
+    remote::{CursorFacts, Key, ObjectSchema, Page, PageRequest, ProviderError, RemoteObject, Walk, Window},
 };
 
 use super::{
@@ -118,10 +118,7 @@ impl Reader for HubSpot {
         let session = self.session(credentials)?;
         let answer = session.answer(Call::get("/account-info/v3/details")).await?;
         let account: Account = answer.json()?;
-        let now = answer.date().ok_or_else(|| ProviderError {
-            remedy: Remedy::Retry,
-            message: "the answer carries no date, so the provider's clock is unknown".to_owned(),
-        })?;
+        let now = answer.clock()?;
         Ok(Probe { now, account: account.portal_id.to_string() })
     }
 }

@@ -48,6 +48,14 @@ impl Answer {
         i64::try_from(since_epoch.as_millis()).ok().map(Millis)
     }
 
+    /// The provider's present time, which a probe cannot do without.
+    pub fn clock(&self) -> Result<Millis, ProviderError> {
+        self.date().ok_or_else(|| ProviderError {
+            remedy: Remedy::Retry,
+            message: "the answer carries no date, so the provider's clock is unknown".to_owned(),
+        })
+    }
+
     /// How long the provider asks us to wait, where `Retry-After` says so in seconds or as a date beside its own `Date`.
     pub fn retry_after_ms(&self) -> Option<u64> {
         let text = self.header(header::RETRY_AFTER.as_str())?.trim();

@@ -2,6 +2,11 @@
 
 use std::{collections::HashMap, hash::Hash};
 
+use syncline_core::{
+    ids::ObjectName,
+    remote::{WriteRequest, WriteVerb},
+};
+
 /// Splits `rows` into batches of at most `max` in which no target stands twice, since providers refuse such batches.
 /// Rows of one target keep their order: a later one goes into a later batch.
 pub fn batches<T, K: Hash + Eq>(
@@ -25,6 +30,20 @@ pub fn batches<T, K: Hash + Eq>(
         }
     }
     batches
+}
+
+/// Rows that may be written at the same time, each by a call of its own, since no two are about the same object. Keys that
+/// differ in letter case count as one.
+pub fn waves(requests: &[WriteRequest]) -> Vec<Vec<&WriteRequest>> {
+    batches(requests, usize::MAX, |row| target(row))
+}
+
+fn target(row: &WriteRequest) -> Option<(&ObjectName, String)> {
+    let name = match &row.verb {
+        WriteVerb::Update { id, .. } | WriteVerb::Delete { id, .. } => format!("id {id}"),
+        WriteVerb::Create { key } => format!("key {}", key.as_ref()?.value.to_lowercase()),
+    };
+    Some((&row.object, name))
 }
 
 #[cfg(test)]

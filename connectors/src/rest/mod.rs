@@ -19,7 +19,7 @@ pub mod stamp;
 pub use self::{
     answer::Answer,
     base::{BaseUrl, BaseUrlError},
-    batches::batches,
+    batches::{batches, waves},
     call::{Body, Call, segment},
     driver::{Dialect, Rest},
     outcomes::Outcomes,

@@ -125,10 +125,7 @@ impl Reader for Salesforce {
     async fn probe(&self, credentials: &Credentials) -> Result<Probe, ProviderError> {
         let session = self.session(credentials)?;
         let answer = session.answer(Call::get(self.settings.path("/limits"))).await?;
-        let now = answer.date().ok_or_else(|| ProviderError {
-            remedy: Remedy::Retry,
-            message: "the answer carries no date, so the provider's clock is unknown".to_owned(),
-        })?;
+        let now = answer.clock()?;
         Ok(Probe { now, account: session.base.host().to_owned() })
     }
 }

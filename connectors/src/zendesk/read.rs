@@ -91,10 +91,7 @@ impl Reader for Zendesk {
                 message: "Zendesk does not know whose the access token is".to_owned(),
             });
         }
-        let now = answer.date().ok_or_else(|| ProviderError {
-            remedy: Remedy::Retry,
-            message: "the answer carries no date, so the provider's clock is unknown".to_owned(),
-        })?;
+        let now = answer.clock()?;
         Ok(Probe { now, account: session.base.host().to_owned() })
     }
 }

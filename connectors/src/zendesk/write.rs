@@ -4,7 +4,7 @@
 use async_trait::async_trait;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use syncline_core::{
-    ids::{ExternalId, ObjectName},
+    ids::ExternalId,
     remote::{ProviderError, Raw, RemoteVersion, WriteOutcome, WriteRequest, WriteResult, WriteVerb},
 };
 
@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     connector::{Credentials, Writer},
-    rest::{Outcomes, batches},
+    rest::{Outcomes, waves},
 };
 
 /// Rows of one call of the engine: few enough that the last is sent while what was read before the first is fresh.
@@ -79,19 +79,6 @@ fn calls_of(row: &WriteRequest) -> usize {
 /// Whether the object is looked for together with others before the row is written.
 fn is_sought(row: &WriteRequest) -> bool {
     row.object.as_str() == "users" && matches!(row.verb, WriteVerb::Create { key: Some(_) })
-}
-
-/// Rows that may be written at the same time, since no two are about the same object.
-fn waves(requests: &[WriteRequest]) -> Vec<Vec<&WriteRequest>> {
-    batches(requests, usize::MAX, |row| target(row))
-}
-
-fn target(row: &WriteRequest) -> Option<(&ObjectName, String)> {
-    let name = match &row.verb {
-        WriteVerb::Update { id, .. } | WriteVerb::Delete { id, .. } => format!("id {id}"),
-        WriteVerb::Create { key } => format!("key {}", key.as_ref()?.value.to_lowercase()),
-    };
-    Some((&row.object, name))
 }
 
 /// Writes rows by calls of their own, some at the same time. Once one was refused for a reason that holds for all, the others

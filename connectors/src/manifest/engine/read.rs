@@ -7,7 +7,7 @@ use syncline_core::{
     remote::{CursorFacts, Key, ObjectSchema, Page, PageRequest, ProviderError, Remedy, RemoteObject, Window},
 };
 
-use super::{Engine, deletes, describe, find, lookup, session::retry, walk};
+use super::{Engine, deletes, describe, find, lookup, walk};
 use crate::connector::{Credentials, Deleted, Probe, Reader};
 
 /// Ids of one call of the engine where each takes a call of its own.
@@ -75,8 +75,7 @@ impl Reader for Engine {
             let message = "the provider does not know whose the access token is".to_owned();
             return Err(ProviderError { remedy, message });
         }
-        let now =
-            answer.date().ok_or_else(|| retry("the answer carries no date, so the provider's clock is unknown"))?;
+        let now = answer.clock()?;
         let account = match probe.account.find(&body) {
             Some(Value::String(text)) if !text.is_empty() => text.clone(),
             Some(Value::Number(number)) => number.to_string(),

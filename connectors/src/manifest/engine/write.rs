@@ -17,7 +17,7 @@ use super::{
 use crate::{
     connector::{Credentials, Writer},
     manifest::spec::Object,
-    rest::{Outcomes, batches},
+    rest::{Outcomes, waves},
 };
 
 /// Rows of one call of the engine: few enough that the last is sent while what was read before the first is fresh.
@@ -98,19 +98,6 @@ fn looks(engine: &Engine, rows: &[&WriteRequest]) -> usize {
         }
     };
     sought.into_iter().map(calls).sum()
-}
-
-/// Rows that may be written at the same time, since no two are about the same object.
-fn waves(requests: &[WriteRequest]) -> Vec<Vec<&WriteRequest>> {
-    batches(requests, usize::MAX, |row| target(row))
-}
-
-fn target(row: &WriteRequest) -> Option<(&ObjectName, String)> {
-    let name = match &row.verb {
-        WriteVerb::Update { id, .. } | WriteVerb::Delete { id, .. } => format!("id {id}"),
-        WriteVerb::Create { key } => format!("key {}", key.as_ref()?.value.to_lowercase()),
-    };
-    Some((&row.object, name))
 }
 
 /// Writes rows, some at the same time. Once one was refused for a reason that holds for all, the others stay.
